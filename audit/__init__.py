@@ -1,0 +1,1 @@
+"""What happened: every change and every refusal, append-only."""

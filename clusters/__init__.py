@@ -1,0 +1,1 @@
+"""Proxy clusters, their workers, tags and maintenance windows."""

@@ -1,0 +1,59 @@
+"""The front page, the probe, and the pages that say what went wrong."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    if request.user.has_perm("clusters.view"):
+        return redirect("clusters:cluster-list")
+    return render(request, "console/home.html")
+
+
+@login_not_required
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 when this process answers and its database does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def _problem(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:
+    return render(request, "console/problem.html", {"title": title, "advice": advice}, status=status)
+
+
+@login_not_required
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _problem(request, 400, "This request makes no sense", "Go back and try again from the page before.")
+
+
+@login_not_required
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _problem(
+        request, 403, "Your level does not allow this", "Ask an administrator to change your level if you need it."
+    )
+
+
+@login_not_required
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return _problem(
+        request,
+        403,
+        "This form was not sent from a page of this console",
+        "Nothing was changed. Open the page again and send it from there; cookies must be allowed.",
+    )
+
+
+@login_not_required
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _problem(
+        request, 404, "There is nothing here", "It may have been deleted, or the address was copied incompletely."
+    )
+
+
+@login_not_required
+def server_error(request: HttpRequest) -> HttpResponse:
+    # Rendered without the request: whatever failed may fail again in a context processor.
+    return render(None, "console/server_error.html", status=500)  # type: ignore[arg-type]  # documented as optional

@@ -1,0 +1,1 @@
+"""Proxy cluster keys: shown once, the public half stored."""

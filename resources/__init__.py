@@ -1,0 +1,1 @@
+"""Resources, their kinds and their sealed credentials."""

@@ -1,0 +1,76 @@
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from clusters.models import Cluster, Tag
+from sdm.contract import ids
+from sdm.contract.address import MAX_HOST_LENGTH
+
+MAX_NAME = 128
+
+
+def new_resource_id() -> str:
+    return ids.new_id("rs")
+
+
+class Resource(models.Model):
+    """A database, server or website behind a proxy cluster. What is particular to its kind is in `config`."""
+
+    id = models.CharField(primary_key=True, max_length=ids.MAX_LENGTH, default=new_resource_id, editable=False)
+    name = models.CharField(max_length=MAX_NAME)
+    # Folded copies serve searches that mean the same on every database.
+    name_folded = models.CharField(max_length=3 * MAX_NAME, editable=False)
+    kind = models.CharField(max_length=32)
+    # None: attached to no cluster, and so reachable by nobody.
+    cluster = models.ForeignKey(
+        Cluster, on_delete=models.PROTECT, null=True, blank=True, related_name="resources", db_index=False
+    )
+    hostname = models.CharField(max_length=MAX_HOST_LENGTH)
+    port = models.PositiveIntegerField()
+    username = models.CharField(max_length=256, blank=True)
+    config = models.JSONField(default=dict)
+    # Whether it was reachable with valid credentials at the last check; None until the first.
+    healthy = models.BooleanField(null=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    updated_at = models.DateTimeField(auto_now=True)
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name_folded"], name="resource_name_unique")]
+        indexes = [
+            models.Index(fields=["cluster", "name_folded", "id"], name="resource_cluster_name"),  # a cluster's tab
+            models.Index(fields=["created_at", "id"], name="resource_created"),  # sort by created
+            models.Index(fields=["hostname"], name="resource_hostname"),  # hostname:
+            models.Index(fields=["kind", "name_folded", "id"], name="resource_kind"),  # type:
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ResourceTag(Tag):
+    resource = models.ForeignKey(Resource, on_delete=models.CASCADE, related_name="tags", db_index=False)
+
+    class Meta(Tag.Meta):
+        abstract = False
+        constraints = [models.UniqueConstraint(fields=["resource", "key"], name="resource_tag_unique")]
+        indexes = [models.Index(fields=["key", "value", "resource"], name="resource_tag_search")]
+
+
+class Credential(models.Model):
+    """One sealed secret of a resource, such as its password. Written, replaced and used; never shown."""
+
+    resource = models.ForeignKey(Resource, on_delete=models.CASCADE, related_name="credentials", db_index=False)
+    field = models.CharField(max_length=32)
+    # `sealing.envelope`, bound to the resource's id and the field.
+    sealed = models.BinaryField()
+    key_id = models.CharField(max_length=16, db_index=True)  # rotation finds what an old key sealed
+    set_at = models.DateTimeField(default=timezone.now)
+    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["resource", "field"], name="credential_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.field} of {self.resource_id}"

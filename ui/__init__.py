@@ -1,0 +1,1 @@
+"""What pages share and no model: template tags, htmx helpers, pagination, form rendering."""

@@ -1,0 +1,41 @@
+"""What the frame around every page needs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    label: str
+    url_name: str
+    # Pages below this path belong to this entry.
+    prefix: str
+    permission: str
+
+
+# A heading appears when its pages exist and the person may see one of them.
+NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+    ("Networking", (Entry("Proxy Clusters", "clusters:cluster-list", "/networking/", "clusters.view"),)),
+    ("Resources", (Entry("All resources", "resources:resource-list", "/resources/", "resources.view"),)),
+    ("Audit", (Entry("Activities", "audit:activity-list", "/audit/activities/", "audit.view"),)),
+    ("Settings", (Entry("People", "accounts:account-list", "/settings/people/", "accounts.view"),)),
+)
+
+
+def navigation(request: HttpRequest) -> dict[str, Any]:
+    """`navigation`: the headings this person sees, each with its entries and whether they are current."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {"navigation": []}
+    headings = []
+    for label, entries in NAVIGATION:
+        shown = [
+            {"label": entry.label, "url_name": entry.url_name, "current": request.path.startswith(entry.prefix)}
+            for entry in entries
+            if user.has_perm(entry.permission)
+        ]
+        if shown:
+            headings.append({"label": label, "entries": shown})
+    return {"navigation": headings}
