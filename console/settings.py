@@ -115,7 +115,9 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "ui.context_processors.navigation",
+                "ui.context_processors.stylesheets",
             ],
+            "builtins": ["ui.templatetags.ui", "template_partials.templatetags.partials"],
         },
     }
 ]

@@ -1,0 +1,133 @@
+// What every page can do with JavaScript: dialogs, copying, keys, live parts. Everything works without it.
+(() => {
+  "use strict";
+
+  document.documentElement.classList.add("js");
+  const announce = (text) => {
+    document.getElementById("announcements").textContent = text;
+  };
+
+  // --- Dialogs: a fragment that arrives in #dialog opens it --------------------------------------
+
+  const dialog = () => document.getElementById("dialog");
+
+  const focusFirstError = (root) => {
+    const field = root.querySelector('[aria-invalid="true"]') || root.querySelector(".form-errors[tabindex]");
+    if (field) field.focus();
+    return Boolean(field);
+  };
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "dialog" && dialog().childElementCount) {
+      if (!dialog().open) dialog().showModal();
+      if (!focusFirstError(dialog())) dialog().querySelector("[autofocus]")?.focus();
+    } else {
+      focusFirstError(event.detail.target);
+    }
+  });
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close]")) {
+      const open = event.target.closest("dialog");
+      // A link that closes has an address for browsers without dialogs.
+      if (open) {
+        event.preventDefault();
+        requestClose(open);
+      }
+    }
+  });
+
+  // Asks once before something that was not copied is lost, see key-modal.js.
+  const requestClose = (open) => {
+    if (open.dispatchEvent(new CustomEvent("console:closing", { cancelable: true, bubbles: true }))) open.close();
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const box = dialog();
+    if (box) {
+      box.addEventListener("cancel", (event) => {
+        event.preventDefault();
+        requestClose(box);
+      });
+      // What a dialog showed does not stay in the page behind it.
+      box.addEventListener("close", () => {
+        const url = box.querySelector("[data-after-close]")?.dataset.afterClose;
+        box.replaceChildren();
+        if (url) window.location.assign(url);
+      });
+    }
+    focusFirstError(document);
+  });
+
+  // --- Copying -----------------------------------------------------------------------------------
+
+  const copyText = async (text) => {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    // Plain HTTP on another host than loopback has no clipboard object.
+    const field = document.createElement("textarea");
+    field.value = text;
+    (document.querySelector("dialog[open]") || document.body).append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  };
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy], [data-copy-from]");
+    if (!button) return;
+    const source = button.dataset.copyFrom;
+    const text = source ? document.getElementById(source).textContent : button.dataset.copy;
+    try {
+      await copyText(text);
+    } catch {
+      announce("The browser refused to copy. Select the text and copy it by hand.");
+      return;
+    }
+    button.dataset.copied = "";
+    announce("Copied");
+    button.dispatchEvent(new CustomEvent("console:copied", { bubbles: true }));
+    setTimeout(() => delete button.dataset.copied, 2000);
+  });
+
+  // --- Keys --------------------------------------------------------------------------------------
+
+  const isTyping = (element) => element.closest("input, textarea, select, [contenteditable]") !== null;
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    if (event.key === "/") {
+      const search = document.querySelector('input[type="search"]');
+      if (search) {
+        event.preventDefault();
+        search.focus();
+        search.select();
+      }
+    } else if (event.key === "?" && !document.querySelector("dialog[open]")) {
+      document.getElementById("shortcuts")?.showModal();
+    }
+  });
+
+  // --- Live parts: `hx-trigger="console:tick"` polls while the tab can be seen --------------------
+
+  setInterval(() => {
+    if (document.visibilityState !== "visible") return;
+    for (const part of document.querySelectorAll("[data-live]")) {
+      // Nobody's focus or selection is taken away by a refresh.
+      if (!part.contains(document.activeElement)) part.dispatchEvent(new CustomEvent("console:tick"));
+    }
+  }, 5000);
+
+  // --- Rows that can be added: a template is cloned under the rows it belongs to -----------------
+
+  document.addEventListener("click", (event) => {
+    const add = event.target.closest("[data-add-row]");
+    if (add) {
+      const rows = document.getElementById(add.dataset.addRow);
+      const row = document.getElementById(`${add.dataset.addRow}-template`).content.firstElementChild.cloneNode(true);
+      rows.append(row);
+      row.querySelector("input")?.focus();
+    }
+    const remove = event.target.closest("[data-remove-row]");
+    if (remove) remove.closest("[data-row]").remove();
+  });
+})();

@@ -1,0 +1,73 @@
+"""Tags and filters for all templates."""
+
+import datetime as dt
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ui.pagination import Sort
+
+register = template.Library()
+
+# The longest first; a moment that is nearer than a minute is "just now".
+_UNITS = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+@register.filter
+def ago(moment: dt.datetime | None) -> SafeString | str:
+    """A `<time>` that reads "3 days ago" or "in 2 hours" and shows the exact UTC time on hover."""
+    if moment is None:
+        return ""
+    moment = moment.astimezone(dt.UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        moment.isoformat(timespec="seconds"),
+        moment.strftime("%Y-%m-%d %H:%M:%S"),
+        _distance((timezone.now() - moment).total_seconds()),
+    )
+
+
+def _distance(seconds: float) -> str:
+    size = abs(seconds)
+    for unit, length in _UNITS:
+        if size >= length:
+            count = int(size // length)
+            words = f"{count} {unit}{'' if count == 1 else 's'}"
+            return f"{words} ago" if seconds > 0 else f"in {words}"
+    return "just now"
+
+
+class TagLike(Protocol):
+    key: str
+    value: str
+
+
+@register.simple_tag
+def tag_filter(tag: TagLike) -> str:
+    """The search for this tag, ready for a query string."""
+    return quote(f"tags:{_quoted(f'{tag.key}={tag.value}')}", safe="")
+
+
+def _quoted(text: str) -> str:
+    """Quotes where the grammar needs them: around spaces and before what would mean more than itself."""
+    if not any(character.isspace() or character in '"*\\' for character in text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("*", "\\*")
+    return f'"{escaped}"'
+
+
+@register.inclusion_tag("components/sort.html", takes_context=True)
+def sort_heading(context: template.Context, column: str, label: str) -> dict[str, Any]:
+    """A `<th>` whose link sorts by `column`, or turns the order round where it already does."""
+    sort: Sort = context["sort"]
+    return {
+        "request": context["request"],
+        "column": column,
+        "label": label,
+        "sort": sort,
+        "next_sort": f"-{column}" if sort.column == column and not sort.descending else column,
+    }
