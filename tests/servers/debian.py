@@ -1,0 +1,45 @@
+"""What the tests need from Debian, and how it gets there. Standard library only, as `./dev` calls it."""
+
+import os
+import shutil
+import subprocess
+
+PACKAGES = ("postgresql", "chromium", "fonts-liberation", "libatomic1")
+
+
+class PackagesMissing(Exception):
+    """They cannot be installed from here; the message says what to install."""
+
+
+def missing() -> list[str]:
+    if shutil.which("dpkg-query") is None:
+        raise PackagesMissing(f"The tests run on Debian, with these packages: {' '.join(PACKAGES)}.")
+    return [package for package in PACKAGES if not _installed(package)]
+
+
+def _installed(package: str) -> bool:
+    command = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "installed"
+
+
+def commands(packages: list[str]) -> list[list[str]]:
+    """What installs them, as root or with a sudo that asks nothing; PackagesMissing when we may not."""
+    prefix = _as_root()
+    if prefix is None:
+        raise PackagesMissing(f"The tests need packages that are not installed. As root: {by_hand(packages)}")
+    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    return [[*apt, "update"], [*apt, "install", "--yes", "--no-install-recommends", *packages]]
+
+
+def by_hand(packages: list[str]) -> str:
+    return f"apt-get install {' '.join(packages)}"
+
+
+def _as_root() -> list[str] | None:
+    if os.geteuid() == 0:
+        return []
+    sudo = ["sudo", "--non-interactive"]
+    if shutil.which("sudo") is None:
+        return None
+    allowed = subprocess.run([*sudo, "true"], capture_output=True, check=False).returncode == 0
+    return sudo if allowed else None
