@@ -49,7 +49,7 @@ class Pattern:
         return "*".join(self.parts)
 
     def matches(self, text: str) -> bool:
-        """Whether the whole text fits. The leftmost place for each part is always good enough: no backtracking."""
+        """Whether the whole text fits. The first place for each part is always good enough: no going back."""
         if self.is_literal:
             return text == self.parts[0]
         first, *inner, last = self.parts
@@ -69,6 +69,9 @@ class Pattern:
 
     def casefold(self) -> "Pattern":
         return Pattern(tuple(part.casefold() for part in self.parts))
+
+    def lower(self) -> "Pattern":
+        return Pattern(tuple(part.lower() for part in self.parts))
 
     def partition(self, separator: str) -> "tuple[Pattern, Pattern | None]":
         """What stands before and after the first literal separator; None after it when there is none."""
@@ -110,7 +113,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Search:
-    """Terms that must all hold; or a problem, said in words, and then no terms: such a search finds nothing."""
+    """Terms that must all hold. With a problem there are none, and the search finds nothing."""
 
     terms: tuple[Term, ...] = ()
     problem: str = ""
@@ -127,14 +130,18 @@ class Search:
 
 def parse(text: str) -> Search:
     if len(text) > MAX_LENGTH:
-        return Search(problem=f"This search has {len(text):,} characters; at most {MAX_LENGTH:,} are searched for.")
+        return Search(problem=_too_long(len(text)))
     search = Search(tuple(_terms(text)))
     if len(search.terms) > MAX_TERMS:
-        return Search(problem=f"This search has {len(search.terms):,} terms; at most {MAX_TERMS} are searched for.")
+        return Search(problem=f"A search has at most {MAX_TERMS} terms; this one has {len(search.terms):,}.")
     # Quoting can make the printed search longer than the typed one, and links are made of the printed one.
-    if (length := len(str(search))) > MAX_LENGTH:
-        return Search(problem=f"Quoted, this search has {length:,} characters; at most {MAX_LENGTH:,} are searched for.")
+    if (printed := len(str(search))) > MAX_LENGTH:
+        return Search(problem=_too_long(printed))
     return search
+
+
+def _too_long(length: int) -> str:
+    return f"A search has at most {MAX_LENGTH:,} characters; this one has {length:,}."
 
 
 def _terms(text: str) -> Iterator[Term]:

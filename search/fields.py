@@ -1,0 +1,189 @@
+"""The kinds of filter a model can declare. Each turns a value into a condition on the model's rows."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
+from enum import Enum, auto
+
+from django.db.models import ManyToOneRel, Model, Q, QuerySet
+
+from sdm.contract import address
+from search.grammar import Pattern
+
+
+class Matching(Enum):
+    """What a value without `*` means for a text. Addresses, tags and ids are compared whole under both."""
+
+    CONTAINS = auto()  # the console: part of the text
+    EXACT = auto()  # the API: the whole text
+
+
+class WrongValue(Exception):
+    """The value can match nothing; the message says what could."""
+
+
+@dataclass(frozen=True)
+class Field(ABC):
+    name: str
+    _: KW_ONLY
+    aliases: tuple[str, ...] = ()
+    # Bare words are looked for in the fields that say so.
+    free_text: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+    @abstractmethod
+    def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
+        """The rows whose field fits a value that is not empty; WrongValue when there can be none."""
+
+    def recognises(self, text: str) -> bool:
+        """Whether a bare word looks so much like a value of this field that it was probably meant."""
+        return False
+
+    def completions(self, model: type[Model], typed: str) -> Iterator[str]:
+        """Existing values that go on from what was typed, best first, without an end; or none."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Text(Field):
+    """A text column. With `folded`, the column holds `str.casefold()` of the text, and any case is found."""
+
+    _: KW_ONLY
+    column: str = ""
+    folded: bool = False
+    # Exact under both rules: an id is never looked for by a part of it.
+    whole: bool = False
+
+    def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
+        if self.folded:
+            value = value.casefold()
+        if matching is Matching.CONTAINS and not self.whole:
+            value = value.anywhere()
+        return fits(self.column or self.name, value)
+
+
+@dataclass(frozen=True)
+class Choice(Field):
+    """A field with few values: each word that can be typed, in any case, and the rows it stands for."""
+
+    words: Mapping[str, Q]
+    _: KW_ONLY
+    # Part of a word is enough where the rule is `CONTAINS`: `type:ssh` finds every kind of SSH server.
+    partial: bool = False
+
+    def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
+        wanted = value.casefold()
+        if self.partial and matching is Matching.CONTAINS:
+            wanted = wanted.anywhere()
+        found = [rows for word, rows in self.words.items() if wanted.matches(word.casefold())]
+        if not found:
+            raise WrongValue(f"{self.name}: can be {', '.join(self.words)}.")
+        condition = found[0]
+        for rows in found[1:]:
+            condition |= rows
+        return condition
+
+    def completions(self, model: type[Model], typed: str) -> Iterator[str]:
+        return (word for word in self.words if word.casefold().startswith(typed.casefold()))
+
+
+@dataclass(frozen=True)
+class Address(Field):
+    """An advertised address: `host:port` in one column and its host in another, both in canonical form.
+
+    Nothing is made of a number: `10.0.0.021` and `10.0.0.21` are different hosts.
+    """
+
+    _: KW_ONLY
+    address: str = "address"
+    host: str = "host"
+
+    def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
+        value = _canonical(value) if value.is_literal else value.lower()
+        if re.search(r":[0-9]+\Z", value.parts[-1]):
+            return fits(self.address, value)
+        in_host = fits(self.host, value)
+        return in_host if value.is_literal else in_host | fits(self.address, value)
+
+    def recognises(self, text: str) -> bool:
+        return re.fullmatch(r"(\[[0-9A-Fa-f:.*]+\]|[\w.*-]+):[0-9]{1,5}", text) is not None
+
+
+@dataclass(frozen=True)
+class Tags(Field):
+    """Tags in a table of their own with `key` and `value`, the relation named as the filter if not otherwise.
+
+    `Key=Value` is that tag with that value, `Key=` with an empty value, `Key` the tag at all. Case counts.
+    """
+
+    _: KW_ONLY
+    relation: str = ""
+
+    def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
+        key, wanted = value.partition("=")
+        condition = fits("key", key)
+        if wanted is not None:
+            condition &= fits("value", wanted)
+        relation = self._relation(model)
+        return Q(pk__in=_rows(relation).filter(condition).values(relation.field.attname))
+
+    def completions(self, model: type[Model], typed: str) -> Iterator[str]:
+        tags = _rows(self._relation(model))
+        key, has_value, value = typed.partition("=")
+        if has_value:
+            return (f"{key}={found}" for found in _distinct(tags.filter(key=key), "value", value))
+        return (f"{found}=" for found in _distinct(tags, "key", key))
+
+    def _relation(self, model: type[Model]) -> ManyToOneRel:
+        relation = model._meta.get_field(self.relation or self.name)
+        if not isinstance(relation, ManyToOneRel):
+            raise TypeError(f"{model.__name__}.{relation.name} is not a table of tags.")
+        return relation
+
+
+def fits(column: str, pattern: Pattern) -> Q:
+    """Plain equality wherever it says the same: every database serves it from an ordinary index."""
+    if pattern.is_literal:
+        return Q(**{column: pattern.parts[0]})
+    return Q(**{f"{column}__wildcard": pattern})
+
+
+def _canonical(value: Pattern) -> Pattern:
+    """A literal as an address or a host is stored; what is neither is nobody's, and stays as it is."""
+    for canonical in (address.Address.parse, address.canonical_host):
+        try:
+            return Pattern((str(canonical(value.text)),))
+        except ValueError:
+            continue
+    return value.lower()
+
+
+def _rows(relation: ManyToOneRel) -> QuerySet[Model]:
+    return relation.related_model._default_manager.all()
+
+
+# How many steps through an index a completion may take that does not find enough.
+_MAX_STEPS = 16
+
+
+def _distinct(rows: QuerySet[Model], column: str, typed: str) -> Iterator[str]:
+    """The column's different values that begin with what was typed, in the usual spellings of its case.
+
+    Each is asked for by itself, as the first after the last one: a look into the index, where DISTINCT reads
+    every row that has the value, be it a hundred thousand.
+    """
+    seen = set()
+    for prefix in dict.fromkeys((typed, typed.capitalize(), typed.upper(), typed.lower())):
+        beyond = Q(**{f"{column}__gte": prefix})
+        for _ in range(_MAX_STEPS):
+            found = rows.filter(beyond).order_by(column).values_list(column, flat=True).first()
+            if found is None or not found.casefold().startswith(prefix.casefold()):
+                break
+            if found not in seen:
+                seen.add(found)
+                yield found
+            beyond = Q(**{f"{column}__gt": found})

@@ -1,0 +1,178 @@
+"""A model's declaration of filters, and what a text says when it is read with them."""
+
+import difflib
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_, or_
+from typing import Generic, NamedTuple, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+
+from search.fields import Field, Matching, WrongValue
+from search.grammar import Search, Term, parse
+from search.lookups import can_be_stored
+
+M = TypeVar("M", bound=Model)
+
+EVERYTHING = Q()
+NOTHING = Q(pk__in=[])  # Django answers without asking the database
+
+# What looking for a better search may cost: so many queries, each counting so far.
+MAX_CHANGES = 8
+COUNT_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What the person should know about a term, and the whole search that was perhaps meant."""
+
+    message: str
+    suggestion: str = ""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """An active term, and the search without it."""
+
+    label: str
+    remaining: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another search and how much it finds, where `COUNT_LIMIT` stands for that many or more."""
+
+    text: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Reading(Generic[M]):
+    """A text as a model's filters understand it."""
+
+    filters: "Filters[M]"
+    search: Search
+    matching: Matching
+    condition: Q
+    notices: tuple[Notice, ...]
+
+    @property
+    def problem(self) -> str:
+        """Why the text was not searched for at all. It then finds nothing."""
+        return self.search.problem
+
+    @property
+    def chips(self) -> list[Chip]:
+        terms = self.search.terms
+        return [Chip(str(term), str(self.search.without(index))) for index, term in enumerate(terms)]
+
+    def apply(self, rows: QuerySet[M]) -> QuerySet[M]:
+        return rows.filter(self.condition)
+
+    def best_change(self, rows: QuerySet[M]) -> Change | None:
+        """For a search that finds nothing: the one change that finds most, of those that are tried."""
+        texts = [notice.suggestion for notice in self.notices if notice.suggestion]
+        if len(self.search.terms) > 1:
+            texts += [chip.remaining for chip in self.chips]
+        tried = list(dict.fromkeys(texts))[:MAX_CHANGES]
+        found = (Change(text, self._count(rows, text)) for text in tried)
+        return max(
+            (change for change in found if change.count), key=lambda change: change.count, default=None
+        )
+
+    def _count(self, rows: QuerySet[M], text: str) -> int:
+        found = self.filters.read(text, self.matching).apply(rows)
+        return found.order_by()[:COUNT_LIMIT].count()
+
+
+class _TermReading(NamedTuple):
+    condition: Q
+    notice: Notice | None = None
+
+
+class Filters(Generic[M]):
+    """The filters of a model, declared once, beside its selectors."""
+
+    def __init__(self, model: type[M], *fields: Field) -> None:
+        self.model = model
+        self.fields = fields
+        self._by_name: dict[str, Field] = {}
+        for field in fields:
+            for name in map(_plain, field.names):
+                if self._by_name.setdefault(name, field) is not field:
+                    raise ValueError(f"Two filters of {model.__name__} answer to {name}:")
+
+    def field(self, word: str) -> Field | None:
+        return self._by_name.get(_plain(word))
+
+    def beginning_with(self, typed: str) -> list[Field]:
+        """The fields with a name that begins so."""
+        beginning = _plain(typed)
+        return [
+            field for field in self.fields if any(_plain(name).startswith(beginning) for name in field.names)
+        ]
+
+    def read(self, text: str, matching: Matching = Matching.CONTAINS) -> Reading[M]:
+        """Never fails: what is wrong with the text is in the reading's problem and notices."""
+        search = parse(text)
+        terms = [self._read_term(search, index, matching) for index in range(len(search.terms))]
+        condition = reduce(
+            and_, (term.condition for term in terms), NOTHING if search.problem else EVERYTHING
+        )
+        notices = tuple(term.notice for term in terms if term.notice)
+        return Reading(self, search, matching, condition, notices)
+
+    def _read_term(self, search: Search, index: int, matching: Matching) -> _TermReading:
+        term = search.terms[index]
+        if not can_be_stored(term.value):
+            return _TermReading(
+                NOTHING, Notice(f"{_shown(term)} has a character that nothing here can have.")
+            )
+        field = self.field(term.word)
+        if field is None:
+            return _TermReading(self._anywhere(term, matching), self._about_free_text(search, index))
+        if term.value.is_empty:
+            return _TermReading(
+                EVERYTHING, Notice(f"{field.name}: has no value yet, so it leaves nothing out.")
+            )
+        try:
+            return _TermReading(field.condition(self.model, term.value, matching))
+        except WrongValue as wrong:
+            return _TermReading(NOTHING, Notice(str(wrong)))
+
+    def _anywhere(self, term: Term, matching: Matching) -> Q:
+        """Free text: in any of the fields that take it. Empty quotes leave nothing out."""
+        value = term.as_free_text()
+        if value.is_empty:
+            return EVERYTHING
+        fields = (field for field in self.fields if field.free_text)
+        return reduce(or_, (field.condition(self.model, value, matching) for field in fields), NOTHING)
+
+    def _about_free_text(self, search: Search, index: int) -> Notice | None:
+        term = search.terms[index]
+        meant = self._meant(term)
+        suggestion = str(search.replaced(index, meant)) if meant else ""
+        if term.word:
+            known = ", ".join(f"{field.name}:" for field in self.fields)
+            return Notice(f"{_shown(term)} is taken as text: the filters here are {known}.", suggestion)
+        if meant:
+            return Notice(f"{_shown(term)} is taken as text: {meant.word}: finds it as a value.", suggestion)
+        return None
+
+    def _meant(self, term: Term) -> Term | None:
+        """The filter that was perhaps meant: the one with the nearest name, or one that knows such values."""
+        near = difflib.get_close_matches(_plain(term.word), self._by_name, n=1)
+        if near:
+            return Term(self._by_name[near[0]].name, term.value)
+        value = term.as_free_text()
+        return next((Term(field.name, value) for field in self.fields if field.recognises(value.text)), None)
+
+
+def _plain(name: str) -> str:
+    """`listen_addr`, `listen-addr` and `ListenAddr` are the same name."""
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+def _shown(term: Term) -> str:
+    text = str(term)
+    return f"“{text if len(text) <= 60 else text[:59] + '…'}”"
