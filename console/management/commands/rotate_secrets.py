@@ -7,17 +7,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from audit.services import record
-from sealing import rotation
-from sealing.keyring import (
-    KeyringError,
-    add_key,
-    changed_at,
-    in_environment,
-    key_file,
-    keyring,
-    new_line,
-    remove_keys,
-)
+from sealing import keyring, rotation
 
 # A request that began before the current key was made may still write with an older one.
 SETTLED_AFTER = 600
@@ -25,7 +15,8 @@ SETTLED_AFTER = 600
 BY_HAND = """\
 The keys are in CONSOLE_SEALING_KEYS, which this command cannot change. To rotate by hand:
   1. Take a new key from `manage.py rotate_secrets --print-key`.
-  2. Put it last in CONSOLE_SEALING_KEYS of every process, with a space before it, and restart them: all can open with it now.
+  2. Put it last in CONSOLE_SEALING_KEYS of every process, with a space before it, and
+     restart them: all can open with it now.
   3. Move it to the front and restart them again: all seal with it now.
   4. Run `manage.py rotate_secrets`, which seals everything again.
   5. Take away the old keys that it names. Backups made before need them: keep them with those."""
@@ -33,13 +24,16 @@ The keys are in CONSOLE_SEALING_KEYS, which this command cannot change. To rotat
 
 class Command(BaseCommand):
     help = (
-        "Make a new sealing key and seal everything again with it. Old keys stay until --prune, because backups need "
-        "them. When it ends half-way, run it again: it goes on."
+        "Make a new sealing key and seal everything again with it. Old keys stay until --prune, because "
+        "backups need them. When it ends half-way, run it again: it goes on."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         only = parser.add_mutually_exclusive_group()
         only.add_argument("--dry-run", action="store_true", help="say what would be done and change nothing")
+        only.add_argument(
+            "--new-key", action="store_true", help="make a new key even while older ones seal something"
+        )
         only.add_argument(
             "--prune", action="store_true", help="remove old keys that seal nothing any more, and do no more"
         )
@@ -48,41 +42,41 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             if options["print_key"]:
-                self.stdout.write(new_line())
+                self.stdout.write(keyring.new_line())
             elif options["prune"]:
                 self._prune()
             else:
-                self._rotate(dry_run=options["dry_run"])
-        except KeyringError as error:
+                self._rotate(dry_run=options["dry_run"], new_key=options["new_key"])
+        except keyring.KeyringError as error:
             raise CommandError(str(error)) from None
 
-    def _rotate(self, *, dry_run: bool) -> None:
+    def _rotate(self, *, dry_run: bool, new_key: bool) -> None:
         left = rotation.outstanding()
-        if not left and in_environment():
-            self.stdout.write(
-                f"Everything is sealed with the current key, “{keyring().current.id}”.\n{BY_HAND}"
-            )
+        new_key = new_key or not left
+        if new_key and keyring.in_environment():
+            self.stdout.write(f"The current key is “{keyring.load().current.id}”. {BY_HAND}")
             return self._tell_unused()
-        if left:
-            self.stdout.write(
-                f"{left:,} values are sealed with older keys. They come first; for another key, run this again."
-            )
+        if not new_key:
+            self.stdout.write(f"{left:,} values are sealed with older keys. They come first.")
         if dry_run:
-            return self._tell_plan(new_key=not left)
-        if not left:
-            key = add_key()
-            record(actor=None, verb="sealing key created", entity_name=key.id)
-            self.stdout.write(
-                f"New key “{key.id}” in {key_file()}. Back this file up, away from the database's backups."
-            )
+            return self._tell_plan(new_key=new_key)
+        if new_key:
+            self._make_key()
         self._reseal()
         return self._tell_unused()
 
+    def _make_key(self) -> None:
+        key = keyring.add_key()
+        record(actor=None, verb="sealing key created", entity_name=key.id)
+        self.stdout.write(
+            f"New key “{key.id}” in {keyring.key_file()}. Back it up, away from the database's backups."
+        )
+
     def _tell_plan(self, *, new_key: bool) -> None:
         if new_key:
-            self.stdout.write(f"Would put a new key into {key_file()}.")
+            self.stdout.write(f"Would put a new key into {keyring.key_file()}.")
         for store in rotation.stores():
-            count = store.count(except_key="" if new_key else keyring().current.id)
+            count = store.count(except_key="" if new_key else keyring.load().current.id)
             self.stdout.write(f"Would seal again: {count:,} {store.name}.")
 
     def _reseal(self) -> None:
@@ -96,7 +90,7 @@ class Command(BaseCommand):
             record(
                 actor=None,
                 verb="secrets resealed",
-                entity_name=keyring().current.id,
+                entity_name=keyring.load().current.id,
                 after={"count": resealed},
             )
         for problem in problems:
@@ -113,20 +107,25 @@ class Command(BaseCommand):
                 "There is no key that could go: each is the current one or still seals something."
             )
             return
-        if in_environment():
+        if keyring.in_environment():
             self._tell_unused()
             return
-        if time.time() - changed_at() < SETTLED_AFTER:
+        if time.time() - keyring.changed_at() < SETTLED_AFTER:
             raise CommandError(
-                "The keys were changed less than ten minutes ago, and older ones may still be in use. Try again later."
+                "The keys were changed less than ten minutes ago, and older ones may still be in use. "
+                "Try again later."
             )
-        remove_keys(unused)
+        keyring.remove_keys(unused)
         record(actor=None, verb="sealing keys removed", after={"keys": sorted(unused)})
         self.stdout.write(
-            f"Removed {', '.join(sorted(unused))} from {key_file()}. Backups made before need them."
+            f"Removed {', '.join(sorted(unused))} from {keyring.key_file()}. Backups made before need them."
         )
 
     def _tell_unused(self) -> None:
         if unused := rotation.unused_keys():
-            how = "Take them out of CONSOLE_SEALING_KEYS" if in_environment() else "`--prune` removes them"
+            how = (
+                "Take them out of CONSOLE_SEALING_KEYS"
+                if keyring.in_environment()
+                else "`--prune` removes them"
+            )
             self.stdout.write(f"Nothing is sealed any more with {', '.join(sorted(unused))}. {how}.")
