@@ -14,7 +14,7 @@ class Source:
     user_agent: str = ""
 
 
-_source: ContextVar[Source] = ContextVar("source", default=Source())
+_source: ContextVar[Source] = ContextVar("source", default=Source())  # noqa: B039  # frozen
 
 
 def current_source() -> Source:

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from audit.context import Source, acting_from
 from audit.models import Activity
 from audit.services import PermissionRequired, record
+from audit.verbs import Verb
 
 
 class AuditMiddleware:
@@ -26,7 +27,7 @@ class AuditMiddleware:
             permission = exception.permission if isinstance(exception, PermissionRequired) else ""
             record(
                 actor=request.user,
-                verb="permission denied",
+                verb=Verb.PERMISSION_DENIED,
                 after={"permission": permission, "method": request.method, "path": request.path[:500]},
                 outcome=Activity.Outcome.DENIED,
             )

@@ -69,7 +69,7 @@ class Activity(models.Model):
         return f"{self.actor_name or 'nobody'}: {self.verb} {self.entity_name}".rstrip()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise AppendOnlyError("activities are never changed")
         super().save(*args, **kwargs)
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from audit.context import current_source
 from audit.models import Activity
+from audit.verbs import Verb
 
 
 class Actor(Protocol):
@@ -28,7 +29,7 @@ Fields = dict[str, Any]
 def record(
     *,
     actor: Any,
-    verb: str,
+    verb: Verb,
     entity: models.Model | None = None,
     entity_name: str = "",
     before: Fields | None = None,
@@ -40,6 +41,7 @@ def record(
     `actor` is an account or None; `before` and `after` hold only what changed, never a secret.
     """
     source = current_source()
+    verb = Verb(verb)
     name = entity_name or (str(entity) if entity is not None else "")
     return Activity.objects.create(
         created_at=timezone.now(),
@@ -47,9 +49,9 @@ def record(
         actor_name=actor.email if actor is not None else "",
         source_address=source.address,
         user_agent=source.user_agent[:300],
-        verb=verb,
+        verb=verb.value,
         outcome=outcome,
-        entity_type=entity._meta.model_name or "" if entity is not None else "",
+        entity_type=verb.entity_type.value,
         entity_id=str(entity.pk) if entity is not None else "",
         entity_name=name[:254],
         before=before,

@@ -1,0 +1,93 @@
+"""What can happen, in words: every verb the services record, and how it reads in a sentence.
+
+The vocabulary is closed, so that a filter can offer all of it and a typing error cannot hide an act. Verbs of
+proxy clusters and their keys are spelled as in the compatible system.
+"""
+
+from enum import StrEnum
+
+from django.db import models
+
+
+class EntityType(models.TextChoices):
+    """What an activity is about. The console's own acts are about none of these."""
+
+    PROXY_CLUSTER = "proxy_cluster", "Proxy clusters"
+    PROXY_CLUSTER_KEY = "proxy_cluster_key", "Proxy cluster keys"
+    RESOURCE = "resource", "Resources"
+    ACCOUNT = "account", "People"
+    CONSOLE = "", "Console"
+
+
+_CLUSTER = EntityType.PROXY_CLUSTER
+_KEY = EntityType.PROXY_CLUSTER_KEY
+_RESOURCE = EntityType.RESOURCE
+_ACCOUNT = EntityType.ACCOUNT
+_CONSOLE = EntityType.CONSOLE
+
+
+class Verb(StrEnum):
+    """`Verb.CLUSTER_CREATED` is the string "proxy cluster created".
+
+    `phrase` follows the actor's name; `{entity}` in it stands for the name of what was acted on.
+    """
+
+    entity_type: EntityType
+    phrase: str
+
+    def __new__(cls, value: str, entity_type: EntityType = EntityType.CONSOLE, phrase: str = "") -> "Verb":
+        verb = str.__new__(cls, value)
+        verb._value_ = value
+        verb.entity_type = entity_type
+        verb.phrase = phrase
+        return verb
+
+    CLUSTER_CREATED = "proxy cluster created", _CLUSTER, "created proxy cluster {entity}"
+    CLUSTER_UPDATED = "proxy cluster updated", _CLUSTER, "changed proxy cluster {entity}"
+    CLUSTER_TAGS_UPDATED = (
+        "proxy cluster tags updated",
+        _CLUSTER,
+        "changed the tags of proxy cluster {entity}",
+    )
+    CLUSTER_WINDOWS_UPDATED = (
+        "proxy cluster maintenance windows updated",
+        _CLUSTER,
+        "changed the maintenance windows of proxy cluster {entity}",
+    )
+    CLUSTER_DELETED = "proxy cluster deleted", _CLUSTER, "deleted proxy cluster {entity}"
+
+    KEY_CREATED = "proxy cluster key created", _KEY, "created proxy cluster key {entity}"
+    KEY_DELETED = "proxy cluster key deleted", _KEY, "deleted proxy cluster key {entity}"
+
+    RESOURCE_CREATED = "resource created", _RESOURCE, "created resource {entity}"
+    RESOURCE_UPDATED = "resource updated", _RESOURCE, "changed resource {entity}"
+    RESOURCE_DELETED = "resource deleted", _RESOURCE, "deleted resource {entity}"
+    RESOURCE_ATTACHED = "resource attached", _RESOURCE, "attached resource {entity} to a proxy cluster"
+    RESOURCE_DETACHED = "resource detached", _RESOURCE, "detached resource {entity} from its proxy cluster"
+    CREDENTIAL_REPLACED = (
+        "resource credential replaced",
+        _RESOURCE,
+        "replaced a credential of resource {entity}",
+    )
+
+    # The first administrator at set-up, and whoever accepts an invitation.
+    ACCOUNT_CREATED = "account created", _ACCOUNT, "created the account of {entity}"
+    ACCOUNT_INVITED = "account invited", _ACCOUNT, "invited {entity}"
+    INVITATION_WITHDRAWN = "invitation withdrawn", _ACCOUNT, "withdrew the invitation of {entity}"
+    LEVEL_CHANGED = "account level changed", _ACCOUNT, "changed the level of {entity}"
+    ACCOUNT_SUSPENDED = "account suspended", _ACCOUNT, "suspended {entity}"
+    ACCOUNT_REINSTATED = "account reinstated", _ACCOUNT, "reinstated {entity}"
+    PASSWORD_CHANGED = "password changed", _ACCOUNT, "changed the password of {entity}"
+    PASSWORD_LINK_MADE = "password link made", _ACCOUNT, "made a link to set the password of {entity}"
+    FACTOR_ADDED = "second factor added", _ACCOUNT, "added a second factor to {entity}"
+    FACTOR_REMOVED = "second factor removed", _ACCOUNT, "removed a second factor from {entity}"
+    RECOVERY_CODES_MADE = "recovery codes made", _ACCOUNT, "made recovery codes for {entity}"
+    SESSIONS_ENDED = "sessions ended", _ACCOUNT, "ended the sessions of {entity}"
+    SIGNED_IN = "signed in", _ACCOUNT, "signed in"
+    SIGN_IN_FAILED = "sign-in failed", _ACCOUNT, "failed to sign in as {entity}"
+    SIGNED_OUT = "signed out", _ACCOUNT, "signed out"
+
+    SECRETS_ROTATED = "secrets rotated", _CONSOLE, "sealed the stored credentials with a new key"
+    ACTIVITIES_EXPORTED = "activities exported", _CONSOLE, "exported activities"
+    PERMISSION_DENIED = "permission denied", _CONSOLE, "was refused by level"
+    REQUEST_REFUSED = "request refused", _CONSOLE, "sent a form that came from no page of this console"
