@@ -1,11 +1,55 @@
+import os
 import time
+from collections.abc import Generator, Iterator
+from typing import Any
 
+import hypothesis
 import pytest
 from django.test import Client
 
 from accounts.models import Account
 from accounts.policy import Level
+from tests import guard
 from tests.people import make_account
+
+# Fast while one works; `HYPOTHESIS_PROFILE=deep ./dev test` before a release or after touching a parser.
+hypothesis.settings.register_profile("fast", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("deep", max_examples=5_000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+# A test for one database is skipped on the other; `./dev test` runs both. Nothing else may be skipped.
+ALLOWED_SKIPS = ("only on PostgreSQL", "only on SQLite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    with guard.loopback_only():
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: the driver leaves an event loop running, which other tests would stumble over."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    return _failed_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, Any, Any]:
+    return _failed_if_skipped((yield))
+
+
+def _failed_if_skipped(report: Any) -> Any:
+    """A test that cannot run has not passed: skipping needs one of the reasons above."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
+        if not reason.startswith(ALLOWED_SKIPS):
+            report.outcome = "failed"
+            report.longrepr = f"Skipped, and a test that cannot run counts as failed: {reason}"
+    return report
 
 
 @pytest.fixture
