@@ -49,7 +49,7 @@ class Verb(StrEnum):
         _CLUSTER,
         "changed the tags of proxy cluster {entity}",
     )
-    CLUSTER_WINDOWS_UPDATED = (
+    MAINTENANCE_WINDOWS_UPDATED = (
         "proxy cluster maintenance windows updated",
         _CLUSTER,
         "changed the maintenance windows of proxy cluster {entity}",
@@ -87,7 +87,9 @@ class Verb(StrEnum):
     SIGN_IN_FAILED = "sign-in failed", _ACCOUNT, "failed to sign in as {entity}"
     SIGNED_OUT = "signed out", _ACCOUNT, "signed out"
 
-    SECRETS_ROTATED = "secrets rotated", _CONSOLE, "sealed the stored credentials with a new key"
+    SEALING_KEY_CREATED = "sealing key created", _CONSOLE, "made sealing key {entity}"
+    SECRETS_RESEALED = "secrets resealed", _CONSOLE, "sealed the stored credentials anew"
+    SEALING_KEYS_REMOVED = "sealing keys removed", _CONSOLE, "removed sealing keys that sealed nothing any more"
     ACTIVITIES_EXPORTED = "activities exported", _CONSOLE, "exported activities"
     PERMISSION_DENIED = "permission denied", _CONSOLE, "was refused by level"
     REQUEST_REFUSED = "request refused", _CONSOLE, "sent a form that came from no page of this console"

@@ -107,15 +107,38 @@
     }
   });
 
-  // --- Live parts: `hx-trigger="console:tick"` polls while the tab can be seen --------------------
+  // --- Live parts: `hx-trigger="console:tick"` polls while the tab can be seen, see ui/live.py ----
 
   setInterval(() => {
     if (document.visibilityState !== "visible") return;
     for (const part of document.querySelectorAll("[data-live]")) {
       // Nobody's focus or selection is taken away by a refresh.
-      if (!part.contains(document.activeElement)) part.dispatchEvent(new CustomEvent("console:tick"));
+      const selection = document.getSelection();
+      const isSelected = !selection.isCollapsed && selection.intersectsNode(part);
+      if (!isSelected && !part.contains(document.activeElement)) part.dispatchEvent(new CustomEvent("console:tick"));
     }
   }, 5000);
+
+  // What each live element shows, so that the next answer can be "not modified".
+  const etags = new WeakMap();
+  // What was open when an answer came stays open in what takes its place.
+  const openDetails = new WeakMap();
+
+  document.addEventListener("htmx:configRequest", ({ detail }) => {
+    if (etags.has(detail.elt)) detail.headers["If-None-Match"] = etags.get(detail.elt);
+  });
+
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const open = detail.requestConfig.elt.matches("[data-live]") ? detail.target.querySelectorAll("details[id][open]") : [];
+    openDetails.set(detail.xhr, Array.from(open, (details) => details.id));
+  });
+
+  document.addEventListener("htmx:afterSwap", ({ target, detail }) => {
+    if (!detail.requestConfig.elt.matches("[data-live]")) return;
+    const etag = detail.xhr.getResponseHeader("ETag");
+    if (etag && target.matches("[data-live]")) etags.set(target, etag);
+    for (const id of openDetails.get(detail.xhr)) document.getElementById(id)?.setAttribute("open", "");
+  });
 
   // --- Rows that can be added: a template is cloned under the rows it belongs to -----------------
 

@@ -1,0 +1,37 @@
+"""Live parts: fragments that a page asks for again every few seconds, answered 304 while nothing changed.
+
+A part is an element with an id, `data-live`, and where to ask:
+
+    <div id="keys" data-live hx-get="{{ request.get_full_path }}" hx-trigger="console:tick" hx-swap="outerHTML">
+
+Its view answers the poll with `live_response(request, "keys/key_list.html#keys", context)`, where the partial is
+the whole element. app.js does the rest: it ticks while the tab can be seen and nobody's focus is inside, sends
+the ETag of the last answer, and keeps a `<details>` that has an id open across the swap.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.http import quote_etag
+
+# Masked anew for each response, so it would make every answer a different one.
+_CSRF_VALUE = re.compile(rb'(?<=name="csrfmiddlewaretoken" value=")[^"]*')
+
+
+def live_response(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
+    """The rendered fragment with its ETag, or 304 where the browser has just that."""
+    response = render(request, template, context)
+    etag = quote_etag(hashlib.sha256(_CSRF_VALUE.sub(b"", response.content)).hexdigest()[:32])
+    response.headers["ETag"] = etag
+    # The page has the same address: going back must not find the fragment in the browser's cache.
+    response.headers["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ["HX-Request"])
+    # Typed for streams and files too; ours comes back, or a 304 made of its headers.
+    answer = get_conditional_response(request, etag=etag, response=response)
+    assert isinstance(answer, HttpResponse)
+    return answer
