@@ -75,6 +75,7 @@ class Verb(StrEnum):
     ACCOUNT_INVITED = "account invited", _ACCOUNT, "invited {entity}"
     INVITATION_WITHDRAWN = "invitation withdrawn", _ACCOUNT, "withdrew the invitation of {entity}"
     LEVEL_CHANGED = "account level changed", _ACCOUNT, "changed the level of {entity}"
+    ACCOUNT_RENAMED = "account renamed", _ACCOUNT, "changed the name of {entity}"
     ACCOUNT_SUSPENDED = "account suspended", _ACCOUNT, "suspended {entity}"
     ACCOUNT_REINSTATED = "account reinstated", _ACCOUNT, "reinstated {entity}"
     PASSWORD_CHANGED = "password changed", _ACCOUNT, "changed the password of {entity}"
