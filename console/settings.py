@@ -56,6 +56,11 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# What workers and the sdm command are told to connect to: host, or host:port.
+APP_DOMAIN = env.text("CONSOLE_APP_DOMAIN", f"{_url.hostname}:8001")
+# The image that the ready command for Docker names.
+WORKER_IMAGE = env.text("CONSOLE_WORKER_IMAGE", "sdm-worker:latest")
+
 # --- Parts ------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

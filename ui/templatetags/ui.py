@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from search.grammar import Pattern, Term
 from ui.pagination import Sort
 
 register = template.Library()
@@ -49,15 +50,7 @@ class TagLike(Protocol):
 @register.simple_tag
 def tag_filter(tag: TagLike) -> str:
     """The search for this tag, ready for a query string."""
-    return quote(f"tags:{_quoted(f'{tag.key}={tag.value}')}", safe="")
-
-
-def _quoted(text: str) -> str:
-    """Quotes where the grammar needs them: around spaces and before what would mean more than itself."""
-    if not any(character.isspace() or character in '"*\\' for character in text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("*", "\\*")
-    return f'"{escaped}"'
+    return quote(str(Term("tags", Pattern((f"{tag.key}={tag.value}",)))), safe="")
 
 
 @register.inclusion_tag("components/sort.html", takes_context=True)

@@ -1,0 +1,116 @@
+"""What is read of clusters, always by someone who may."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Case, Count, Q, When
+from django.http import Http404
+
+from audit.services import Actor, require
+from clusters.models import Cluster, ClusterTag, Worker
+from search.fields import Address, Tags, Text
+from search.filters import Filters
+
+CLUSTER_FILTERS = Filters(
+    Cluster,
+    Text("name", column="name_folded", folded=True, free_text=True),
+    Address("listenaddr", aliases=("listenaddress", "address")),
+    Tags("tags", aliases=("tag",)),
+)
+
+# What the list can be sorted by, each with an index.
+CLUSTER_SORTS = {"name": "name_folded", "workers": "workers_online", "created": "created_at"}
+
+
+# More workers than that in one cluster are counted, not listed.
+MAX_WORKERS_SHOWN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCount:
+    online: int
+    shown: int
+
+    @property
+    def status(self) -> Cluster.Status:
+        if not self.online:
+            return Cluster.Status.NO_WORKERS
+        return Cluster.Status.ONLINE if self.online == self.shown else Cluster.Status.DEGRADED
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRow:
+    """A cluster as the list shows it."""
+
+    cluster: Cluster
+    workers: WorkerCount
+    resources: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHead:
+    """What stands above every tab of a cluster, and the counts in the tabs."""
+
+    cluster: Cluster
+    tags: Sequence[ClusterTag]
+    workers: WorkerCount
+    resources: int
+    keys: int
+
+    @property
+    def loses_more_than_itself(self) -> bool:
+        """Whether deleting the cluster ends or detaches anything else."""
+        return bool(self.resources or self.keys or self.workers.shown)
+
+
+def cluster_or_404(actor: Actor, cluster_id: str, permission: str = "clusters.view") -> Cluster:
+    require(actor, permission)
+    cluster = Cluster.objects.filter(pk=cluster_id).first()
+    if cluster is None:
+        raise Http404
+    return cluster
+
+
+def worker_counts(cluster_ids: Sequence[str]) -> dict[str, WorkerCount]:
+    """By cluster id, in one query."""
+    counts = (
+        Worker.objects.shown()
+        .filter(cluster__in=cluster_ids)
+        .values("cluster_id")
+        .annotate(online=Count("pk", filter=Q(state__in=Worker.ONLINE)), shown=Count("pk"))
+    )
+    found = {row["cluster_id"]: WorkerCount(row["online"], row["shown"]) for row in counts}
+    return {cluster_id: found.get(cluster_id, WorkerCount(0, 0)) for cluster_id in cluster_ids}
+
+
+def resource_counts(cluster_ids: Sequence[str]) -> dict[str, int]:
+    """By cluster id, in one query."""
+    counted = Cluster.objects.filter(pk__in=cluster_ids).annotate(count=Count("resources"))
+    return dict(counted.values_list("pk", "count"))
+
+
+def cluster_rows(clusters: Sequence[Cluster]) -> list[ClusterRow]:
+    ids = [cluster.pk for cluster in clusters]
+    workers, resources = worker_counts(ids), resource_counts(ids)
+    return [ClusterRow(cluster, workers[cluster.pk], resources[cluster.pk]) for cluster in clusters]
+
+
+def cluster_head(cluster: Cluster) -> ClusterHead:
+    return ClusterHead(
+        cluster=cluster,
+        tags=list(cluster.tags.all()),
+        workers=worker_counts([cluster.pk])[cluster.pk],
+        resources=cluster.resources.count(),
+        keys=cluster.keys.count(),
+    )
+
+
+def workers_of(cluster: Cluster) -> Sequence[Worker]:
+    """Those that run first, the one that joined last on top; the gone ones until they have faded."""
+    rank = Case(When(state__in=Worker.GONE, then=1), default=0)
+    return list(cluster.workers.shown().order_by(rank, "-joined_at", "pk")[:MAX_WORKERS_SHOWN])
+
+
+def is_name_taken(name: str, *, but: Cluster | None = None) -> bool:
+    taken = Cluster.objects.filter(name_folded=name.casefold())
+    return (taken.exclude(pk=but.pk) if but else taken).exists()

@@ -1,0 +1,133 @@
+"""What can be done to clusters. Each function is one act: permission, change and record in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import Account
+from audit.services import changes, record, require
+from audit.verbs import Verb
+from clusters.models import Cluster, MaintenanceWindow, Worker
+from clusters.names import free_name
+from clusters.selectors import is_name_taken
+from clusters.tags import replace_tags, tags_of
+from sdm.contract.address import Address
+
+
+class NameTaken(Exception):
+    """Another object of this kind has the name, perhaps in another case."""
+
+
+class Conflict(Exception):
+    """Somebody else changed the object after the form was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    cron_schedule: str
+    require_idleness: bool
+
+
+def raise_version(entity: models.Model, expected: int, **values: Any) -> None:
+    """Write `values` if nobody changed `entity` since version `expected`, or raise Conflict; one statement.
+
+    The entity in memory is as in the database afterwards.
+    """
+    rows = type(entity)._default_manager.filter(pk=entity.pk, version=expected)
+    values |= {"updated_at": timezone.now()}
+    try:
+        with transaction.atomic():
+            changed = rows.update(version=F("version") + 1, **values)
+    except IntegrityError as error:
+        raise NameTaken from error
+    if not changed:
+        raise Conflict
+    entity.refresh_from_db()
+
+
+def cluster_create(*, actor: Account, name: str, address: Address, tags: Mapping[str, str]) -> Cluster:
+    require(actor, "clusters.change")
+    name = name or free_name(is_name_taken)
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                cluster = Cluster.objects.create(
+                    name=name, name_folded=name.casefold(), address=str(address), host=address.host
+                )
+        except IntegrityError as error:
+            raise NameTaken from error
+        replace_tags(cluster.tags, tags)
+        after = {"name": name, "address": str(address), "tags": dict(tags)}
+        record(actor=actor, verb=Verb.CLUSTER_CREATED, entity=cluster, after=after)
+    return cluster
+
+
+def cluster_update(
+    *, actor: Account, cluster: Cluster, version: int, name: str, address: Address, tags: Mapping[str, str]
+) -> bool:
+    """Whether anything changed."""
+    require(actor, "clusters.change")
+    with transaction.atomic():
+        before = {"name": cluster.name, "address": cluster.address, "tags": tags_of(list(cluster.tags.all()))}
+        wanted = {"name": name, "address": str(address), "tags": dict(tags)}
+        if cluster.version == version and before == wanted:
+            return False
+        raise_version(
+            cluster, version, name=name, name_folded=name.casefold(), address=str(address), host=address.host
+        )
+        replace_tags(cluster.tags, tags)
+        was, now = changes(before, wanted)
+        record(actor=actor, verb=Verb.CLUSTER_UPDATED, entity=cluster, before=was, after=now)
+    return True
+
+
+def maintenance_windows_replace(
+    *, actor: Account, cluster: Cluster, version: int, windows: Sequence[Window]
+) -> bool:
+    """Whether anything changed. `windows` are valid: one of them at least does not wait for idleness, or none is."""
+    require(actor, "clusters.change")
+    with transaction.atomic():
+        current = [Window(window.cron_schedule, window.require_idleness) for window in cluster.maintenance_windows.all()]
+        if cluster.version == version and current == list(windows):
+            return False
+        raise_version(cluster, version)
+        cluster.maintenance_windows.all().delete()
+        MaintenanceWindow.objects.bulk_create(
+            MaintenanceWindow(
+                cluster=cluster, cron_schedule=window.cron_schedule, require_idleness=window.require_idleness
+            )
+            for window in windows
+        )
+        before, after = ({"windows": [_in_words(window) for window in some]} for some in (current, windows))
+        record(actor=actor, verb=Verb.CLUSTER_WINDOWS_UPDATED, entity=cluster, before=before, after=after)
+    return True
+
+
+def _in_words(window: Window) -> str:
+    return f"{window.cron_schedule}{' when idle' if window.require_idleness else ''}"
+
+
+def cluster_delete(*, actor: Account, cluster: Cluster) -> None:
+    """Its resources stay, attached to no cluster; its keys and workers go with it."""
+    require(actor, "clusters.change")
+    with transaction.atomic():
+        detached = cluster.resources.update(cluster=None, version=F("version") + 1)
+        before = {
+            "name": cluster.name,
+            "address": cluster.address,
+            "tags": tags_of(list(cluster.tags.all())),
+            "resources detached": detached,
+            "keys deleted": cluster.keys.count(),
+        }
+        record(actor=actor, verb=Verb.CLUSTER_DELETED, entity=cluster, before=before)
+        cluster.delete()
+
+
+def workers_changed(cluster: Cluster) -> None:
+    """Bring the count that the list sorts by up to date; whatever changes a worker's state calls this."""
+    online = Worker.objects.filter(cluster=cluster).online().count()
+    Cluster.objects.filter(pk=cluster.pk).update(workers_online=online)

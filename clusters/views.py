@@ -1,0 +1,200 @@
+"""Networking > Proxy Clusters: the list, adding, and the tabs Workers and Settings of a cluster."""
+
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from audit.selectors import changes_since
+from audit.services import require
+from clusters import selectors, services
+from clusters.forms import NAME_TAKEN, ClusterForm, DeletionForm, WindowsForm
+from clusters.models import Cluster
+from clusters.names import free_name
+from clusters.windows import explain, next_openings
+from sdm.contract.address import Address, has_ambiguous_zeros
+from ui import messages
+from ui.listing import list_rows, render_completions
+from ui.live import live_response
+from ui.responses import go, is_fragment_request, render_form
+
+
+@require_safe
+def cluster_list(request: HttpRequest) -> HttpResponse:
+    require(request.user, "clusters.view")
+    listing = list_rows(
+        request,
+        Cluster.objects.prefetch_related("tags"),
+        selectors.CLUSTER_FILTERS,
+        sorts=selectors.CLUSTER_SORTS,
+    )
+    context = {"listing": listing, "sort": listing.sort, "rows": selectors.cluster_rows(listing.page.rows)}
+    part = "#results" if is_fragment_request(request) else ""
+    return render(request, f"clusters/cluster_list.html{part}", context)
+
+
+@require_safe
+def cluster_completions(request: HttpRequest) -> HttpResponse:
+    require(request.user, "clusters.view")
+    return render_completions(request, selectors.CLUSTER_FILTERS)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def cluster_create(request: HttpRequest) -> HttpResponse:
+    require(request.user, "clusters.change")
+    form = ClusterForm(
+        request.POST if request.method == "POST" else None,
+        initial={"name": free_name(selectors.is_name_taken)},
+    )
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            cluster = services.cluster_create(
+                actor=request.user, name=data["name"], address=data["address"], tags=data["tags"]
+            )
+        except services.NameTaken:
+            form.add_error("name", NAME_TAKEN)
+        else:
+            messages.success(request, f"{cluster.name} is there. Add an authentication key to let workers join it.")
+            _warn_of_zeros(request, data["address"])
+            return go(request, "keys:cluster-keys", cluster.pk)
+    return render_form(request, "clusters/cluster_form.html", form, {})
+
+
+def _warn_of_zeros(request: HttpRequest, address: Address) -> None:
+    if has_ambiguous_zeros(address.host):
+        messages.warning(
+            request,
+            f"{address.host} has a leading zero, which some programs read as octal. "
+            "It is kept as you typed it; write it without the zero if clients cannot connect.",
+        )
+
+
+@require_safe
+def cluster_head(request: HttpRequest, cluster_id: str) -> HttpResponse:
+    cluster = selectors.cluster_or_404(request.user, cluster_id)
+    return live_response(request, "clusters/cluster_base.html#head", {"head": selectors.cluster_head(cluster)})
+
+
+@require_safe
+def cluster_workers(request: HttpRequest, cluster_id: str) -> HttpResponse:
+    cluster = selectors.cluster_or_404(request.user, cluster_id)
+    context = {"workers": selectors.workers_of(cluster)}
+    if is_fragment_request(request):
+        return live_response(request, "clusters/cluster_workers.html#workers", {**context, "cluster": cluster})
+    return render_tab(request, "clusters/cluster_workers.html", cluster, "workers", context)
+
+
+def render_tab(
+    request: HttpRequest,
+    template: str,
+    cluster: Cluster,
+    tab: str,
+    context: dict[str, Any],
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    """A tab of a cluster; its template extends clusters/cluster_base.html."""
+    head = selectors.cluster_head(cluster)
+    return render(request, template, {"cluster": cluster, "head": head, "tab": tab, **context}, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def cluster_settings(request: HttpRequest, cluster_id: str) -> HttpResponse:
+    permission = "clusters.change" if request.method == "POST" else "clusters.view"
+    cluster = selectors.cluster_or_404(request.user, cluster_id, permission)
+    form = ClusterForm(
+        request.POST if request.method == "POST" else None, initial=ClusterForm.initial_of(cluster), cluster=cluster
+    )
+    conflict: list[Any] = []
+    if request.method == "POST" and form.is_valid():
+        try:
+            changed = _update(request, cluster, form)
+        except services.NameTaken:
+            form.add_error("name", NAME_TAKEN)
+        except services.Conflict:
+            conflict = conflicting_changes(cluster, form)
+        else:
+            messages.success(request, "Saved." if changed else "Nothing was different, so nothing was changed.")
+            return redirect("clusters:cluster-settings", cluster.pk)
+    return _render_settings(request, cluster, form, WindowsForm(initial=WindowsForm.initial_of(cluster)), conflict)
+
+
+def _update(request: HttpRequest, cluster: Cluster, form: ClusterForm) -> bool:
+    data = form.cleaned_data
+    changed = services.cluster_update(
+        actor=request.user,
+        cluster=cluster,
+        version=data["version"] or 0,
+        name=data["name"],
+        address=data["address"],
+        tags=data["tags"],
+    )
+    _warn_of_zeros(request, data["address"])
+    return changed
+
+
+def conflicting_changes(entity: Any, form: forms.Form) -> list[Any]:
+    """What others did to `entity` since the form was opened; the form is made ready to be sent over it."""
+    entity.refresh_from_db()
+    opened_at = form.cleaned_data["version"] or 0
+    form.data = form.data.copy()
+    form.data["version"] = str(entity.version)
+    return changes_since(entity.pk, entity.version - opened_at)
+
+
+@require_http_methods(["POST"])
+def cluster_windows(request: HttpRequest, cluster_id: str) -> HttpResponse:
+    cluster = selectors.cluster_or_404(request.user, cluster_id, "clusters.change")
+    form = WindowsForm(request.POST, initial=WindowsForm.initial_of(cluster))
+    conflict: list[Any] = []
+    if form.is_valid():
+        data = form.cleaned_data
+        try:
+            changed = services.maintenance_windows_replace(
+                actor=request.user, cluster=cluster, version=data["version"], windows=data["windows"]
+            )
+        except services.Conflict:
+            conflict = conflicting_changes(cluster, form)
+        else:
+            messages.success(request, "Saved." if changed else "Nothing was different, so nothing was changed.")
+            return redirect("clusters:cluster-settings", cluster.pk)
+    details = ClusterForm(initial=ClusterForm.initial_of(cluster), cluster=cluster)
+    return _render_settings(request, cluster, details, form, conflict)
+
+
+def _render_settings(
+    request: HttpRequest, cluster: Cluster, form: ClusterForm, windows_form: WindowsForm, conflict: list[Any]
+) -> HttpResponse:
+    now = timezone.now()
+    windows = [
+        {
+            "window": window,
+            "words": explain(window.cron_schedule),
+            "openings": next_openings(window.cron_schedule, now),
+        }
+        for window in cluster.maintenance_windows.all()
+    ]
+    if not request.user.has_perm("clusters.change"):
+        for field in [*form.fields.values(), *windows_form.fields.values()]:
+            field.disabled = True
+    bound = form.is_bound or windows_form.is_bound
+    status = (409 if conflict else 422) if bound else 200
+    context = {"form": form, "windows_form": windows_form, "windows": windows, "conflict": conflict}
+    return render_tab(request, "clusters/cluster_settings.html", cluster, "settings", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def cluster_deletion(request: HttpRequest, cluster_id: str) -> HttpResponse:
+    cluster = selectors.cluster_or_404(request.user, cluster_id, "clusters.change")
+    head = selectors.cluster_head(cluster)
+    sent = request.method == "POST"
+    form = DeletionForm(request.POST if sent else None, expected=cluster.name)
+    if sent and (not head.loses_more_than_itself or form.is_valid()):
+        services.cluster_delete(actor=request.user, cluster=cluster)
+        messages.success(request, f"{cluster.name} is deleted.")
+        return go(request, "clusters:cluster-list")
+    return render_form(request, "clusters/cluster_deletion.html", form, {"head": head, "cluster": cluster})

@@ -1,0 +1,66 @@
+"""The ready commands that start a worker with a new key.
+
+The keys travel in the environment or a file, never in an argument: arguments are seen by every user of a
+machine.
+"""
+
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from clusters.models import Cluster
+
+# Where a worker listens unless told otherwise.
+DEFAULT_WORKER_PORT = "8443"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One way to start a worker: what to paste, and what to know first."""
+
+    slug: str
+    label: str
+    hint: str
+    text: str = field(repr=False)
+
+
+def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> list[Command]:
+    port = cluster.address.rpartition(":")[2]
+    keys = {
+        "SDM_PROXY_CLUSTER_ACCESS_KEY": access_key,
+        "SDM_PROXY_CLUSTER_SECRET_KEY": secret_key,
+        "SDM_APP_DOMAIN": settings.APP_DOMAIN,
+    }
+    own_port = keys if port == DEFAULT_WORKER_PORT else {**keys, "SDM_BIND_ADDRESS": f":{port}"}
+    return [
+        Command("docker", "Docker", "On a machine with Docker.", _docker(keys, port)),
+        Command("systemd", "systemd", "On Linux with the sdm command. Runs as the service sdm-worker.", _systemd(own_port)),
+        Command("kubernetes", "Kubernetes", "With deploy/kubernetes of this release.", _kubernetes(keys)),
+        Command("shell", "Shell", "In a terminal, to try it. Ends with Ctrl-C.", _shell(own_port)),
+    ]
+
+
+def _exports(variables: dict[str, str]) -> str:
+    return "".join(f"export {name}={value}\n" for name, value in variables.items())
+
+
+def _docker(variables: dict[str, str], port: str) -> str:
+    passed = " ".join(f"-e {name}" for name in variables)
+    return (
+        f"{_exports(variables)}docker run --detach --restart=always --name sdm-worker "
+        f"-p {port}:{DEFAULT_WORKER_PORT} \\\n  {passed} \\\n  {settings.WORKER_IMAGE} proxy -d"
+    )
+
+
+def _systemd(variables: dict[str, str]) -> str:
+    return f"{_exports(variables)}sudo --preserve-env={','.join(variables)} sdm install --worker"
+
+
+def _kubernetes(variables: dict[str, str]) -> str:
+    data = "".join(f"  {name}: {value}\n" for name, value in variables.items())
+    secret = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: sdm-worker\nstringData:\n{data}"
+    return f"kubectl apply -f - <<'EOF'\n{secret}EOF\nkubectl apply -k deploy/kubernetes"
+
+
+def _shell(variables: dict[str, str]) -> str:
+    return f"{_exports(variables)}sdm proxy"

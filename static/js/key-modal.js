@@ -1,0 +1,33 @@
+// The modal that shows a key once: asks before it closes uncopied, and leaves nothing of the secret behind.
+(() => {
+  "use strict";
+
+  const modal = () => document.querySelector("[data-secret]");
+  let copied = false;
+  let asked = false;
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "dialog") copied = asked = false;
+  });
+
+  document.addEventListener("console:copied", (event) => {
+    if (event.target.closest("[data-secret]")) copied = true;
+  });
+
+  // A selection copied by hand counts as well.
+  document.addEventListener("copy", () => {
+    if (modal()) copied = true;
+  });
+
+  document.addEventListener("console:closing", (event) => {
+    const question = modal()?.querySelector("[data-not-copied]");
+    if (!question || copied || asked) return;
+    event.preventDefault();
+    asked = true;
+    question.hidden = false;
+    question.scrollIntoView({ block: "nearest" });
+  });
+
+  // A page that comes back from the browser's cache must not bring the secret with it.
+  window.addEventListener("pagehide", () => modal()?.replaceChildren());
+})();
