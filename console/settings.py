@@ -32,7 +32,9 @@ ALLOWED_HOSTS = [_url.hostname or "", "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [CONSOLE_URL] if _https else []
 SECURE_SSL_REDIRECT = _https
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # a probe speaks to the process itself, without the proxy's TLS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https and ALLAUTH_TRUSTED_PROXY_COUNT else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if _https and ALLAUTH_TRUSTED_PROXY_COUNT else None
+)
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
 SECURE_HSTS_PRELOAD = _https
@@ -139,10 +141,16 @@ _SQLITE_OPTIONS = {
 }
 # gunicorn's threads outnumber PostgreSQL's default 100 connections, so they share a pool.
 _POSTGRES_OPTIONS = {"pool": {"min_size": 2, "max_size": 16, "timeout": 10}, "connect_timeout": 10}
+_DATABASE_URL_HELP = (
+    "DATABASE_URL: give postgres://user:password@host:5432/name or sqlite:////path/of/a/file."
+)
 
 
 def _database(url: str) -> dict[str, Any]:
-    database: dict[str, Any] = dict(dj_database_url.parse(url))
+    try:
+        database: dict[str, Any] = dict(dj_database_url.parse(url))
+    except ValueError:  # not shown: it may hold a password
+        raise env.SettingError(_DATABASE_URL_HELP) from None
     engine = str(database["ENGINE"])
     if engine.endswith("sqlite3"):
         database["OPTIONS"] = {**_SQLITE_OPTIONS, **database.get("OPTIONS", {})}
@@ -151,7 +159,7 @@ def _database(url: str) -> dict[str, Any]:
     elif engine.endswith("postgresql"):
         database["OPTIONS"] = {**_POSTGRES_OPTIONS, **database.get("OPTIONS", {})}
     else:
-        raise env.SettingError("DATABASE_URL: give sqlite:///… or postgres://…")
+        raise env.SettingError(_DATABASE_URL_HELP)
     return database
 
 
@@ -159,9 +167,7 @@ DATABASES = {"default": _database(env.text("DATABASE_URL", f"sqlite:///{DATA_DIR
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The cache holds the counters of the sign-in limits, so it is shared by all processes.
-CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "console_cache"}
-}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "console_cache"}}
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"

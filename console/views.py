@@ -26,13 +26,18 @@ def _problem(request: HttpRequest, status: int, title: str, advice: str) -> Http
 
 @login_not_required
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _problem(request, 400, "This request makes no sense", "Go back and try again from the page before.")
+    return _problem(
+        request, 400, "This request makes no sense", "Go back and try again from the page before."
+    )
 
 
 @login_not_required
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _problem(
-        request, 403, "Your level does not allow this", "Ask an administrator to change your level if you need it."
+        request,
+        403,
+        "Your level does not allow this",
+        "Ask an administrator to change your level if you need it.",
     )
 
 
@@ -49,11 +54,14 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 @login_not_required
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _problem(
-        request, 404, "There is nothing here", "It may have been deleted, or the address was copied incompletely."
+        request,
+        404,
+        "There is nothing here",
+        "It may have been deleted, or the address was copied incompletely.",
     )
 
 
 @login_not_required
 def server_error(request: HttpRequest) -> HttpResponse:
     # Rendered without the request: whatever failed may fail again in a context processor.
-    return render(None, "console/server_error.html", status=500)  # type: ignore[arg-type]  # documented as optional
+    return render(None, "console/server_error.html", status=500)

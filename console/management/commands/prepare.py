@@ -17,7 +17,6 @@ except ImportError:  # until the page exists
         return None
 
 
-
 class Command(BaseCommand):
     help = "Migrate the database, collect static files, and say where the console is."
     # They would look at a database that may not be there; `migrate` runs the ones that matter.
