@@ -10,6 +10,9 @@ from console.settings import *  # noqa: E402, F403  # tests are the product's se
 
 # The manifest storage wants `collectstatic` to have run.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405
+# And the server of static files wants to find them; let it serve what is in the checkout now.
+WHITENOISE_AUTOREFRESH = True
+WHITENOISE_USE_FINDERS = True
 # Argon or PBKDF2 would make each sign-in of the suite cost a second's tenth.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
