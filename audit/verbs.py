@@ -49,7 +49,7 @@ class Verb(StrEnum):
         _CLUSTER,
         "changed the tags of proxy cluster {entity}",
     )
-    MAINTENANCE_WINDOWS_UPDATED = (
+    CLUSTER_WINDOWS_UPDATED = (
         "proxy cluster maintenance windows updated",
         _CLUSTER,
         "changed the maintenance windows of proxy cluster {entity}",
@@ -90,7 +90,11 @@ class Verb(StrEnum):
 
     SEALING_KEY_CREATED = "sealing key created", _CONSOLE, "made sealing key {entity}"
     SECRETS_RESEALED = "secrets resealed", _CONSOLE, "sealed the stored credentials anew"
-    SEALING_KEYS_REMOVED = "sealing keys removed", _CONSOLE, "removed sealing keys that sealed nothing any more"
+    SEALING_KEYS_REMOVED = (
+        "sealing keys removed",
+        _CONSOLE,
+        "removed sealing keys that sealed nothing any more",
+    )
     ACTIVITIES_EXPORTED = "activities exported", _CONSOLE, "exported activities"
     PERMISSION_DENIED = "permission denied", _CONSOLE, "was refused by level"
     REQUEST_REFUSED = "request refused", _CONSOLE, "sent a form that came from no page of this console"

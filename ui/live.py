@@ -2,11 +2,12 @@
 
 A part is an element with an id, `data-live`, and where to ask:
 
-    <div id="keys" data-live hx-get="{{ request.get_full_path }}" hx-trigger="console:tick" hx-swap="outerHTML">
+    <div id="keys" data-live hx-get="{{ url }}" hx-trigger="console:tick" hx-swap="outerHTML">
 
-Its view answers the poll with `live_response(request, "keys/key_list.html#keys", context)`, where the partial is
-the whole element. app.js does the rest: it ticks while the tab can be seen and nobody's focus is inside, sends
-the ETag of the last answer, and keeps a `<details>` that has an id open across the swap.
+Its view answers the poll with `live_response(request, "keys/key_list.html#keys", context)`, where the
+partial is the whole element. app.js does the rest: it ticks while the tab can be seen and nobody's focus is
+inside, sends the ETag of the last answer, keeps each `<details>` that has an id open across the swap, and
+leaves a part alone that answered 403 or 404.
 """
 
 import hashlib
@@ -31,7 +32,4 @@ def live_response(request: HttpRequest, template: str, context: Mapping[str, Any
     # The page has the same address: going back must not find the fragment in the browser's cache.
     response.headers["Cache-Control"] = "no-store"
     patch_vary_headers(response, ["HX-Request"])
-    # Typed for streams and files too; ours comes back, or a 304 made of its headers.
-    answer = get_conditional_response(request, etag=etag, response=response)
-    assert isinstance(answer, HttpResponse)
-    return answer
+    return get_conditional_response(request, etag=etag, response=response) or response

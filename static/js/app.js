@@ -140,6 +140,11 @@
     for (const id of openDetails.get(detail.xhr)) document.getElementById(id)?.setAttribute("open", "");
   });
 
+  // Who may not see a part any more, or never can again, is not refused every five seconds.
+  document.addEventListener("htmx:responseError", ({ detail }) => {
+    if ([403, 404].includes(detail.xhr.status)) detail.elt.removeAttribute("data-live");
+  });
+
   // --- Rows that can be added: a template is cloned under the rows it belongs to -----------------
 
   document.addEventListener("click", (event) => {
