@@ -44,7 +44,9 @@ class ClusterForm(forms.Form):
         self.cluster = cluster
         self.fields["name"].required = cluster is not None
         if cluster is None:
-            self.fields["name"].help_text = "Letters, digits and hyphens. Left empty, it gets a name such as this one."
+            self.fields[
+                "name"
+            ].help_text = "Letters, digits and hyphens. Left empty, it gets a name such as this one."
 
     @staticmethod
     def initial_of(cluster: Cluster) -> dict[str, Any]:

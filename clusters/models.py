@@ -82,7 +82,9 @@ class ClusterTag(Tag):
     class Meta(Tag.Meta):
         abstract = False
         constraints = [models.UniqueConstraint(fields=["cluster", "key"], name="cluster_tag_unique")]
-        indexes = [models.Index(fields=["key", "value", "cluster"], name="cluster_tag_search")]  # tags:Key=Value
+        indexes = [
+            models.Index(fields=["key", "value", "cluster"], name="cluster_tag_search")
+        ]  # tags:Key=Value
 
 
 class MaintenanceWindow(models.Model):
@@ -147,7 +149,9 @@ class Worker(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["cluster", "state"], name="worker_cluster_state"),  # counts, the tab
-            models.Index(fields=["access_key", "state"], name="worker_key_state"),  # counts, what a key started
+            models.Index(
+                fields=["access_key", "state"], name="worker_key_state"
+            ),  # counts, what a key started
         ]
 
     def __str__(self) -> str:
@@ -156,4 +160,3 @@ class Worker(models.Model):
     @property
     def is_online(self) -> bool:
         return self.state in self.ONLINE
-

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from accounts.models import Account
 from audit.services import changes, record, require
 from audit.verbs import Verb
+from clusters.conflicts import NameTaken, raise_version
 from clusters.models import Cluster, MaintenanceWindow, Worker
 from clusters.names import free_name
 from clusters.selectors import is_name_taken
@@ -18,35 +17,10 @@ from clusters.tags import replace_tags, tags_of
 from sdm.contract.address import Address
 
 
-class NameTaken(Exception):
-    """Another object of this kind has the name, perhaps in another case."""
-
-
-class Conflict(Exception):
-    """Somebody else changed the object after the form was opened."""
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
     cron_schedule: str
     require_idleness: bool
-
-
-def raise_version(entity: models.Model, expected: int, **values: Any) -> None:
-    """Write `values` if nobody changed `entity` since version `expected`, or raise Conflict; one statement.
-
-    The entity in memory is as in the database afterwards.
-    """
-    rows = type(entity)._default_manager.filter(pk=entity.pk, version=expected)
-    values |= {"updated_at": timezone.now()}
-    try:
-        with transaction.atomic():
-            changed = rows.update(version=F("version") + 1, **values)
-    except IntegrityError as error:
-        raise NameTaken from error
-    if not changed:
-        raise Conflict
-    entity.refresh_from_db()
 
 
 def cluster_create(*, actor: Account, name: str, address: Address, tags: Mapping[str, str]) -> Cluster:
@@ -91,7 +65,10 @@ def maintenance_windows_replace(
     """Whether anything changed. `windows` are valid: one of them at least does not wait for idleness, or none is."""
     require(actor, "clusters.change")
     with transaction.atomic():
-        current = [Window(window.cron_schedule, window.require_idleness) for window in cluster.maintenance_windows.all()]
+        current = [
+            Window(window.cron_schedule, window.require_idleness)
+            for window in cluster.maintenance_windows.all()
+        ]
         if cluster.version == version and current == list(windows):
             return False
         raise_version(cluster, version)

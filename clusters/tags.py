@@ -24,7 +24,11 @@ def check_tags(pairs: Pairs) -> dict[str, str]:
     if len(pairs) > MAX_TAGS:
         problems.append(f"There can be at most {MAX_TAGS} tags, these are {len(pairs)}.")
     keys = [key for key, _ in pairs]
-    problems += [f"“{key}” stands here twice. A key has one value." for key in dict.fromkeys(keys) if keys.count(key) > 1]
+    problems += [
+        f"“{key}” stands here twice. A key has one value."
+        for key in dict.fromkeys(keys)
+        if keys.count(key) > 1
+    ]
     if problems:
         raise ValidationError(problems[:5])
     return dict(pairs)
@@ -64,7 +68,9 @@ class TagRows(forms.Widget):
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Pairs:
         keys, values = (_all(data, f"{name}_{part}") for part in ("key", "value"))
         values = values + [""] * (len(keys) - len(values))
-        return [(key, value) for key, value in zip(keys, values, strict=False) if key.strip() or value.strip()]
+        return [
+            (key, value) for key, value in zip(keys, values, strict=False) if key.strip() or value.strip()
+        ]
 
     def value_omitted_from_data(self, data: Mapping[str, Any], files: Any, name: str) -> bool:
         return f"{name}_key" not in data
@@ -72,7 +78,9 @@ class TagRows(forms.Widget):
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
         pairs = list(value.items()) if isinstance(value, dict) else list(value or [])
-        context["widget"]["rows"] = pairs[:MAX_TAGS] + [("", "")] * (_SPARE_ROWS if len(pairs) < MAX_TAGS else 0)
+        context["widget"]["rows"] = pairs[:MAX_TAGS] + [("", "")] * (
+            _SPARE_ROWS if len(pairs) < MAX_TAGS else 0
+        )
         context["widget"]["invalid"] = (attrs or {}).get("aria-invalid") == "true"
         return context
 

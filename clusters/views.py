@@ -1,16 +1,18 @@
 """Networking > Proxy Clusters: the list, adding, and the tabs Workers and Settings of a cluster."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from audit.selectors import changes_since
+from accounts.http import AccountRequest
+from audit.models import Activity
 from audit.services import require
 from clusters import selectors, services
+from clusters.conflicts import Conflict, NameTaken, conflicting_changes
 from clusters.forms import NAME_TAKEN, ClusterForm, DeletionForm, WindowsForm
 from clusters.models import Cluster
 from clusters.names import free_name
@@ -23,7 +25,7 @@ from ui.responses import go, is_fragment_request, render_form
 
 
 @require_safe
-def cluster_list(request: HttpRequest) -> HttpResponse:
+def cluster_list(request: AccountRequest) -> HttpResponse:
     require(request.user, "clusters.view")
     listing = list_rows(
         request,
@@ -37,13 +39,13 @@ def cluster_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def cluster_completions(request: HttpRequest) -> HttpResponse:
+def cluster_completions(request: AccountRequest) -> HttpResponse:
     require(request.user, "clusters.view")
     return render_completions(request, selectors.CLUSTER_FILTERS)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def cluster_create(request: HttpRequest) -> HttpResponse:
+def cluster_create(request: AccountRequest) -> HttpResponse:
     require(request.user, "clusters.change")
     form = ClusterForm(
         request.POST if request.method == "POST" else None,
@@ -55,16 +57,18 @@ def cluster_create(request: HttpRequest) -> HttpResponse:
             cluster = services.cluster_create(
                 actor=request.user, name=data["name"], address=data["address"], tags=data["tags"]
             )
-        except services.NameTaken:
+        except NameTaken:
             form.add_error("name", NAME_TAKEN)
         else:
-            messages.success(request, f"{cluster.name} is there. Add an authentication key to let workers join it.")
+            messages.success(
+                request, f"{cluster.name} is there. Add an authentication key to let workers join it."
+            )
             _warn_of_zeros(request, data["address"])
             return go(request, "keys:cluster-keys", cluster.pk)
     return render_form(request, "clusters/cluster_form.html", form, {})
 
 
-def _warn_of_zeros(request: HttpRequest, address: Address) -> None:
+def _warn_of_zeros(request: AccountRequest, address: Address) -> None:
     if has_ambiguous_zeros(address.host):
         messages.warning(
             request,
@@ -74,22 +78,26 @@ def _warn_of_zeros(request: HttpRequest, address: Address) -> None:
 
 
 @require_safe
-def cluster_head(request: HttpRequest, cluster_id: str) -> HttpResponse:
+def cluster_head(request: AccountRequest, cluster_id: str) -> HttpResponse:
     cluster = selectors.cluster_or_404(request.user, cluster_id)
-    return live_response(request, "clusters/cluster_base.html#head", {"head": selectors.cluster_head(cluster)})
+    return live_response(
+        request, "clusters/cluster_base.html#head", {"head": selectors.cluster_head(cluster)}
+    )
 
 
 @require_safe
-def cluster_workers(request: HttpRequest, cluster_id: str) -> HttpResponse:
+def cluster_workers(request: AccountRequest, cluster_id: str) -> HttpResponse:
     cluster = selectors.cluster_or_404(request.user, cluster_id)
     context = {"workers": selectors.workers_of(cluster)}
     if is_fragment_request(request):
-        return live_response(request, "clusters/cluster_workers.html#workers", {**context, "cluster": cluster})
+        return live_response(
+            request, "clusters/cluster_workers.html#workers", {**context, "cluster": cluster}
+        )
     return render_tab(request, "clusters/cluster_workers.html", cluster, "workers", context)
 
 
 def render_tab(
-    request: HttpRequest,
+    request: AccountRequest,
     template: str,
     cluster: Cluster,
     tab: str,
@@ -103,27 +111,33 @@ def render_tab(
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def cluster_settings(request: HttpRequest, cluster_id: str) -> HttpResponse:
+def cluster_settings(request: AccountRequest, cluster_id: str) -> HttpResponse:
     permission = "clusters.change" if request.method == "POST" else "clusters.view"
     cluster = selectors.cluster_or_404(request.user, cluster_id, permission)
     form = ClusterForm(
-        request.POST if request.method == "POST" else None, initial=ClusterForm.initial_of(cluster), cluster=cluster
+        request.POST if request.method == "POST" else None,
+        initial=ClusterForm.initial_of(cluster),
+        cluster=cluster,
     )
-    conflict: list[Any] = []
+    conflict: Sequence[Activity] = ()
     if request.method == "POST" and form.is_valid():
         try:
             changed = _update(request, cluster, form)
-        except services.NameTaken:
+        except NameTaken:
             form.add_error("name", NAME_TAKEN)
-        except services.Conflict:
+        except Conflict:
             conflict = conflicting_changes(cluster, form)
         else:
-            messages.success(request, "Saved." if changed else "Nothing was different, so nothing was changed.")
+            messages.success(
+                request, "Saved." if changed else "Nothing was different, so nothing was changed."
+            )
             return redirect("clusters:cluster-settings", cluster.pk)
-    return _render_settings(request, cluster, form, WindowsForm(initial=WindowsForm.initial_of(cluster)), conflict)
+    return _render_settings(
+        request, cluster, form, WindowsForm(initial=WindowsForm.initial_of(cluster)), conflict
+    )
 
 
-def _update(request: HttpRequest, cluster: Cluster, form: ClusterForm) -> bool:
+def _update(request: AccountRequest, cluster: Cluster, form: ClusterForm) -> bool:
     data = form.cleaned_data
     changed = services.cluster_update(
         actor=request.user,
@@ -137,37 +151,34 @@ def _update(request: HttpRequest, cluster: Cluster, form: ClusterForm) -> bool:
     return changed
 
 
-def conflicting_changes(entity: Any, form: forms.Form) -> list[Any]:
-    """What others did to `entity` since the form was opened; the form is made ready to be sent over it."""
-    entity.refresh_from_db()
-    opened_at = form.cleaned_data["version"] or 0
-    form.data = form.data.copy()
-    form.data["version"] = str(entity.version)
-    return changes_since(entity.pk, entity.version - opened_at)
-
-
-@require_http_methods(["POST"])
-def cluster_windows(request: HttpRequest, cluster_id: str) -> HttpResponse:
+@require_POST
+def cluster_windows(request: AccountRequest, cluster_id: str) -> HttpResponse:
     cluster = selectors.cluster_or_404(request.user, cluster_id, "clusters.change")
     form = WindowsForm(request.POST, initial=WindowsForm.initial_of(cluster))
-    conflict: list[Any] = []
+    conflict: Sequence[Activity] = ()
     if form.is_valid():
         data = form.cleaned_data
         try:
             changed = services.maintenance_windows_replace(
                 actor=request.user, cluster=cluster, version=data["version"], windows=data["windows"]
             )
-        except services.Conflict:
+        except Conflict:
             conflict = conflicting_changes(cluster, form)
         else:
-            messages.success(request, "Saved." if changed else "Nothing was different, so nothing was changed.")
+            messages.success(
+                request, "Saved." if changed else "Nothing was different, so nothing was changed."
+            )
             return redirect("clusters:cluster-settings", cluster.pk)
     details = ClusterForm(initial=ClusterForm.initial_of(cluster), cluster=cluster)
     return _render_settings(request, cluster, details, form, conflict)
 
 
 def _render_settings(
-    request: HttpRequest, cluster: Cluster, form: ClusterForm, windows_form: WindowsForm, conflict: list[Any]
+    request: AccountRequest,
+    cluster: Cluster,
+    form: ClusterForm,
+    windows_form: WindowsForm,
+    conflict: Sequence[Activity],
 ) -> HttpResponse:
     now = timezone.now()
     windows = [
@@ -188,7 +199,7 @@ def _render_settings(
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def cluster_deletion(request: HttpRequest, cluster_id: str) -> HttpResponse:
+def cluster_deletion(request: AccountRequest, cluster_id: str) -> HttpResponse:
     cluster = selectors.cluster_or_404(request.user, cluster_id, "clusters.change")
     head = selectors.cluster_head(cluster)
     sent = request.method == "POST"

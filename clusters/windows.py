@@ -24,14 +24,20 @@ def check_schedule(text: str) -> str:
     """The schedule with single spaces; ValueError with a sentence for people when it is not one."""
     fields = text.split()
     if len(fields) != 5:
-        raise ValueError("A schedule has five fields: minute, hour, day of month, month, weekday, as in “* 7 * * 0,6”.")
+        raise ValueError(
+            "A schedule has five fields: minute, hour, day of month, month, weekday, as in “* 7 * * 0,6”."
+        )
     if fields[2] != "*" or fields[3] != "*":
-        raise ValueError("Windows are weekly: day of month and month (the third and fourth field) must be “*”.")
+        raise ValueError(
+            "Windows are weekly: day of month and month (the third and fourth field) must be “*”."
+        )
     schedule = " ".join(fields)
     try:
         CronSim(schedule, dt.datetime.now(dt.UTC))
     except CronSimError as error:
-        raise ValueError(f"This is not a cron schedule: {error}. “* 7 * * 0,6” is 07:00–08:00 at weekends.") from None
+        raise ValueError(
+            f"This is not a cron schedule: {error}. “* 7 * * 0,6” is 07:00–08:00 at weekends."
+        ) from None
     return schedule
 
 

@@ -34,7 +34,12 @@ def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> lis
     own_port = keys if port == DEFAULT_WORKER_PORT else {**keys, "SDM_BIND_ADDRESS": f":{port}"}
     return [
         Command("docker", "Docker", "On a machine with Docker.", _docker(keys, port)),
-        Command("systemd", "systemd", "On Linux with the sdm command. Runs as the service sdm-worker.", _systemd(own_port)),
+        Command(
+            "systemd",
+            "systemd",
+            "On Linux with the sdm command. Runs as the service sdm-worker.",
+            _systemd(own_port),
+        ),
         Command("kubernetes", "Kubernetes", "With deploy/kubernetes of this release.", _kubernetes(keys)),
         Command("shell", "Shell", "In a terminal, to try it. Ends with Ctrl-C.", _shell(own_port)),
     ]

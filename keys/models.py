@@ -24,7 +24,9 @@ class ClusterKey(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     last_used_at = models.DateTimeField(null=True)
-    last_used_by = models.CharField(max_length=255, blank=True, help_text="Host name of the worker that used it last")
+    last_used_by = models.CharField(
+        max_length=255, blank=True, help_text="Host name of the worker that used it last"
+    )
     # The form that asked for this key: sent twice, it makes no second one.
     request_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
 

@@ -35,13 +35,22 @@ def key_create(*, actor: Account, cluster: Cluster, request_id: uuid.UUID) -> tu
         key = ClusterKey.objects.create(
             cluster=cluster, public_key=secret.public_bytes(), created_by=actor, request_id=request_id
         )
-        record(actor=actor, verb=Verb.KEY_CREATED, entity=key, after={"cluster": cluster.pk, "name": cluster.name})
+        record(
+            actor=actor,
+            verb=Verb.KEY_CREATED,
+            entity=key,
+            after={"cluster": cluster.pk, "name": cluster.name},
+        )
     return key, secret
 
 
 def key_delete(*, actor: Account, key: ClusterKey) -> None:
     require(actor, "keys.change")
     with transaction.atomic():
-        before = {"cluster": key.cluster_id, "name": key.cluster.name, "created_at": key.created_at.isoformat()}
+        before = {
+            "cluster": key.cluster_id,
+            "name": key.cluster.name,
+            "created_at": key.created_at.isoformat(),
+        }
         record(actor=actor, verb=Verb.KEY_DELETED, entity=key, before=before)
         key.delete()

@@ -3,11 +3,12 @@
 import uuid
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render, resolve_url
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.http import AccountRequest
 from accounts.reauthentication import reauthenticate, recently_authenticated
 from audit.services import require
 from clusters.forms import DeletionForm
@@ -21,7 +22,7 @@ from ui.responses import go, is_fragment_request, render_form
 
 @require_safe
 @never_cache
-def cluster_keys(request: HttpRequest, cluster_id: str) -> HttpResponse:
+def cluster_keys(request: AccountRequest, cluster_id: str) -> HttpResponse:
     require(request.user, "keys.view")
     cluster = cluster_or_404(request.user, cluster_id)
     context = {
@@ -37,18 +38,25 @@ def cluster_keys(request: HttpRequest, cluster_id: str) -> HttpResponse:
 
 @require_POST
 @never_cache
-def key_create(request: HttpRequest, cluster_id: str) -> HttpResponse:
+def key_create(request: AccountRequest, cluster_id: str) -> HttpResponse:
     cluster = cluster_or_404(request.user, cluster_id, "keys.change")
     if not recently_authenticated(request):
         messages.info(request, "Confirm that it is you, then add the key.")
         return reauthenticate(request, next_url=resolve_url("keys:cluster-keys", cluster.pk))
     try:
-        key, secret = services.key_create(actor=request.user, cluster=cluster, request_id=_request_id(request))
+        key, secret = services.key_create(
+            actor=request.user, cluster=cluster, request_id=_request_id(request)
+        )
     except services.LimitReached:
-        messages.error(request, "This cluster has as many keys as it may. Delete one that no worker needs first.")
+        messages.error(
+            request, "This cluster has as many keys as it may. Delete one that no worker needs first."
+        )
         return go(request, "keys:cluster-keys", cluster.pk)
     except services.AlreadyMade:
-        messages.error(request, "That key was made and shown once already. If nobody copied it, delete it and add another.")
+        messages.error(
+            request,
+            "That key was made and shown once already. If nobody copied it, delete it and add another.",
+        )
         return go(request, "keys:cluster-keys", cluster.pk)
     # The one response that holds the secret: from here on it exists only where the person puts it.
     revealed = secret.reveal()
@@ -63,7 +71,7 @@ def key_create(request: HttpRequest, cluster_id: str) -> HttpResponse:
     return render(request, f"keys/key_created.html{part}", context)
 
 
-def _request_id(request: HttpRequest) -> uuid.UUID:
+def _request_id(request: AccountRequest) -> uuid.UUID:
     """The form's own id. Without a usable one the request stands for itself."""
     try:
         return uuid.UUID(request.POST.get("request_id", ""))
@@ -72,14 +80,14 @@ def _request_id(request: HttpRequest) -> uuid.UUID:
 
 
 @require_safe
-def key_arrivals(request: HttpRequest, cluster_id: str, key_id: str) -> HttpResponse:
+def key_arrivals(request: AccountRequest, cluster_id: str, key_id: str) -> HttpResponse:
     key = selectors.key_or_404(request.user, cluster_id, key_id, "keys.view")
     context = {"cluster": key.cluster, "key": key, "workers": selectors.workers_that_joined_with(key)}
     return live_response(request, "keys/key_created.html#arrivals", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def key_deletion(request: HttpRequest, cluster_id: str, key_id: str) -> HttpResponse:
+def key_deletion(request: AccountRequest, cluster_id: str, key_id: str) -> HttpResponse:
     key = selectors.key_or_404(request.user, cluster_id, key_id, "keys.change")
     online = sum(worker.is_online for worker in selectors.workers_that_joined_with(key))
     sent = request.method == "POST"

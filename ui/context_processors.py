@@ -26,7 +26,8 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 
 # Every page loads all of them: together they are smaller than one picture, and cached for good.
 STYLESHEETS = tuple(
-    f"css/{name}.css" for name in ("tokens", "base", "layout", "forms", "components", "table", "dialog", "search")
+    f"css/{name}.css"
+    for name in ("tokens", "base", "layout", "forms", "components", "table", "dialog", "search")
 )
 
 
@@ -42,7 +43,11 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     headings = []
     for label, entries in NAVIGATION:
         shown = [
-            {"label": entry.label, "url_name": entry.url_name, "current": request.path.startswith(entry.prefix)}
+            {
+                "label": entry.label,
+                "url_name": entry.url_name,
+                "current": request.path.startswith(entry.prefix),
+            }
             for entry in entries
             if user.has_perm(entry.permission)
         ]

@@ -70,5 +70,9 @@ def render_completions(request: HttpRequest, filters: Filters[M]) -> HttpRespons
     """The suggestions under a search field, for the text `q` with the cursor at `cursor`."""
     text = request.GET.get("q", "")[:_MAX_SHOWN]
     cursor = request.GET.get("cursor", "")
-    position = min(int(cursor), len(text)) if cursor.isascii() and cursor.isdigit() and len(cursor) < 6 else len(text)
+    position = (
+        min(int(cursor), len(text))
+        if cursor.isascii() and cursor.isdigit() and len(cursor) < 6
+        else len(text)
+    )
     return render(request, "components/completions.html", {"completions": complete(filters, text, position)})

@@ -20,7 +20,9 @@ def error(request: HttpRequest, text: str) -> None:
     messages.error(request, text)
 
 
-def undoable(request: HttpRequest, text: str, *, undo_url: str, fields: dict[str, str], label: str = "Undo") -> None:
+def undoable(
+    request: HttpRequest, text: str, *, undo_url: str, fields: dict[str, str], label: str = "Undo"
+) -> None:
     """Report `text` beside a button that posts `fields` to `undo_url`. The message may hold no secret."""
     message = {"text": text, "undo_url": undo_url, "fields": list(fields.items()), "label": label}
     # The session keeps messages as JSON; components/messages.html draws this shape.

@@ -3,12 +3,12 @@
 import base64
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Field, Model, Q, QuerySet
 from django.http import QueryDict
 
 M = TypeVar("M", bound=Model)
@@ -24,7 +24,7 @@ class Sort:
     descending: bool
 
     @classmethod
-    def read(cls, query: QueryDict, columns: dict[str, str], default: str) -> "Sort":
+    def read(cls, query: QueryDict, columns: Collection[str], default: str) -> "Sort":
         text = query.get("sort", default)
         if text.removeprefix("-") not in columns:
             text = default
@@ -48,7 +48,14 @@ class Page(Generic[M]):
 
 
 def paginate(
-    rows: QuerySet[M], query: QueryDict, *, field: str, descending: bool, total: int, size: int = PAGE_SIZE, counted_to: int | None = None
+    rows: QuerySet[M],
+    query: QueryDict,
+    *,
+    field: str,
+    descending: bool,
+    total: int,
+    size: int = PAGE_SIZE,
+    counted_to: int | None = None,
 ) -> Page[M]:
     """The page that `?after=` or `?before=` names, ordered by `field` and then by primary key.
 
@@ -99,8 +106,9 @@ def _decode(text: str, model: type[Model], field: str) -> tuple[Any, Any] | None
         return None
     try:
         value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        column = model._meta.pk if field == "pk" else model._meta.get_field(field)
-        cursor = column.to_python(value), model._meta.pk.to_python(pk)
+        key = model._meta.pk
+        column = key if field == "pk" else cast(Field[Any, Any], model._meta.get_field(field))
+        cursor = column.to_python(value), key.to_python(pk)
     except (ValueError, TypeError, RecursionError, ValidationError):
         return None
     return None if any(isinstance(part, str) and "\0" in part for part in cursor) else cursor

@@ -22,7 +22,12 @@ def go(request: HttpRequest, to: str, *args: str) -> HttpResponse:
 
 
 def render_form(
-    request: HttpRequest, template: str, form: forms.BaseForm, context: dict[str, Any], *, status: int | None = None
+    request: HttpRequest,
+    template: str,
+    form: forms.BaseForm,
+    context: dict[str, Any],
+    *,
+    status: int | None = None,
 ) -> HttpResponse:
     """The page of a form, or for a dialog its `form` partial; 422 when what was sent cannot be."""
     part = "#form" if is_fragment_request(request) else ""

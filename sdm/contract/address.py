@@ -84,7 +84,9 @@ def _ipv6(text: str) -> str:
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
-        raise ValueError("The IPv6 address is not valid. Write it in brackets, as in [2001:db8::1]:443.") from None
+        raise ValueError(
+            "The IPv6 address is not valid. Write it in brackets, as in [2001:db8::1]:443."
+        ) from None
     if address.scope_id is not None:
         raise ValueError("An address with a zone (%) has a meaning on one machine only. Leave the zone out.")
     return str(address)

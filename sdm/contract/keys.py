@@ -44,7 +44,9 @@ class SecretKey:
         raw = _decode(text.removeprefix(PREFIX))
         seed, checksum = raw[:_SEED_BYTES], raw[_SEED_BYTES:]
         if checksum != _checksum(seed):
-            raise MalformedKey("The secret key has a wrong character in it. Copy it again from where it was kept.")
+            raise MalformedKey(
+                "The secret key has a wrong character in it. Copy it again from where it was kept."
+            )
         return cls(seed)
 
     def reveal(self) -> str:
@@ -83,5 +85,7 @@ def _decode(text: str) -> bytes:
         number = number * 62 + digit
     size = _SEED_BYTES + _CHECKSUM_BYTES
     if number >= 1 << (8 * size):
-        raise MalformedKey("The secret key has a wrong character in it. Copy it again from where it was kept.")
+        raise MalformedKey(
+            "The secret key has a wrong character in it. Copy it again from where it was kept."
+        )
     return number.to_bytes(size)

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -51,6 +52,14 @@ class TagLike(Protocol):
 def tag_filter(tag: TagLike) -> str:
     """The search for this tag, ready for a query string."""
     return quote(str(Term("tags", Pattern((f"{tag.key}={tag.value}",)))), safe="")
+
+
+@register.simple_tag
+def live_attributes(url_name: str, *args: str) -> SafeString:
+    """What makes an element a live part that asks `url_name` for itself; see ui.live."""
+    return format_html(
+        'data-live hx-get="{}" hx-trigger="console:tick" hx-swap="outerHTML"', reverse(url_name, args=args)
+    )
 
 
 @register.inclusion_tag("components/sort.html", takes_context=True)

@@ -1,0 +1,57 @@
+"""Two people, one object: whoever is late is told what changed, and nothing is overwritten unseen."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+from audit.selectors import changes_since
+from django import forms
+from django.db import IntegrityError, models, transaction
+from django.db.models import F
+from django.http import QueryDict
+from django.utils import timezone
+
+from audit.models import Activity
+
+
+class Versioned(Protocol):
+    """A model that counts its changes in `version`, each recorded as one activity."""
+
+    pk: str
+    version: int
+
+    def refresh_from_db(self) -> None: ...
+
+
+class NameTaken(Exception):
+    """Another object of this kind has the name, perhaps in another case."""
+
+
+class Conflict(Exception):
+    """Somebody else changed the object after the form was opened."""
+
+
+def raise_version(entity: models.Model, expected: int, **values: Any) -> None:
+    """Write `values` if nobody changed `entity` since version `expected`, or raise Conflict; one statement.
+
+    The entity in memory is as in the database afterwards.
+    """
+    rows = type(entity)._default_manager.filter(pk=entity.pk, version=expected)
+    values |= {"updated_at": timezone.now()}
+    try:
+        with transaction.atomic():
+            changed = rows.update(version=F("version") + 1, **values)
+    except IntegrityError as error:
+        raise NameTaken from error
+    if not changed:
+        raise Conflict
+    entity.refresh_from_db()
+
+
+def conflicting_changes(entity: Versioned, form: forms.Form) -> Sequence[Activity]:
+    """What others did to `entity` since the form was opened; the form is made ready to be sent over it."""
+    entity.refresh_from_db()
+    missed = entity.version - (form.cleaned_data["version"] or 0)
+    data = cast(QueryDict, form.data).copy()
+    data["version"] = str(entity.version)
+    form.data = data
+    return changes_since(entity.pk, missed)
