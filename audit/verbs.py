@@ -49,7 +49,7 @@ class Verb(StrEnum):
         _CLUSTER,
         "changed the tags of proxy cluster {entity}",
     )
-    MAINTENANCE_WINDOWS_UPDATED = (
+    CLUSTER_WINDOWS_UPDATED = (
         "proxy cluster maintenance windows updated",
         _CLUSTER,
         "changed the maintenance windows of proxy cluster {entity}",
