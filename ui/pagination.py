@@ -3,7 +3,7 @@
 import base64
 import datetime as dt
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -43,7 +43,7 @@ class Page(Generic[M]):
     @property
     def total_text(self) -> str:
         if self.counted_to is not None and self.total >= self.counted_to:
-            return f"More than {self.counted_to:,}"
+            return f"{self.counted_to:,} or more"
         return f"{self.total:,}"
 
 
@@ -85,6 +85,15 @@ def paginate(
     )
 
 
+def in_chunks(rows: QuerySet[M], *, field: str, size: int) -> Iterator[M]:
+    """All rows by `field` and primary key, ascending: `size` of them in memory, no query longer than one chunk."""
+    chunk = list(rows.order_by(field, "pk")[:size])
+    while chunk:
+        yield from chunk
+        last = getattr(chunk[-1], field), chunk[-1].pk
+        chunk = list(rows.filter(_beyond(field, last, reverse=False)).order_by(field, "pk")[:size])
+
+
 def _beyond(field: str, cursor: tuple[Any, Any], *, reverse: bool) -> Q:
     value, pk = cursor
     side = "lt" if reverse else "gt"
@@ -108,7 +117,18 @@ def _decode(text: str, model: type[Model], field: str) -> tuple[Any, Any] | None
         value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         key = model._meta.pk
         column = key if field == "pk" else cast(Field[Any, Any], model._meta.get_field(field))
-        cursor = column.to_python(value), key.to_python(pk)
-    except (ValueError, TypeError, RecursionError, ValidationError):
+        cursor = _storable(column.to_python(value)), _storable(key.to_python(pk))
+    except (ValueError, TypeError, OverflowError, RecursionError, ValidationError):
         return None
-    return None if any(isinstance(part, str) and "\0" in part for part in cursor) else cursor
+    return cursor
+
+
+def _storable(value: Any) -> Any:
+    """`value`, or an error where a database would have one."""
+    if value is None:
+        raise ValueError("a cursor points at a row")
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC)
+    if isinstance(value, str) and b"\0" in value.encode():
+        raise ValueError("NUL is in no row")
+    return value
