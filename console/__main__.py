@@ -18,11 +18,10 @@ SERVER = ("-m", "gunicorn", "--config", "python:console.gunicorn", "console.wsgi
 
 def prepare() -> None:
     os.umask(0o077)  # the database holds what only the console should read
+    first_run.check()
     where, directory = first_run.listen(), first_run.data_directory()
-    first_run.make_data_directory(directory)
     lock = first_run.hold(directory, where)
     os.set_inheritable(lock, True)  # held until the server that this process becomes has gone
-    first_run.check_port(where)
     first_run.make_secrets(directory)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
     os.environ.setdefault("CONSOLE_URL", where.url)

@@ -56,6 +56,11 @@ def listen() -> Listen:
     return Listen(bare, int(port))
 
 
+def workers() -> int:
+    """How many processes serve. Two at least, so that one can be replaced while the other answers."""
+    return env.integer("CONSOLE_WORKERS", max(2, len(os.sched_getaffinity(0))), low=1, high=256)
+
+
 def data_directory() -> Path:
     return Path(env.text("CONSOLE_DATA_DIR", str(CHECKOUT / "var"))).absolute()
 
@@ -153,6 +158,7 @@ def _write_once(path: Path, line: str) -> None:
 def check() -> None:
     """Everything that can be known before slow steps."""
     where, directory = listen(), data_directory()
+    workers()
     make_data_directory(directory)
     os.close(hold(directory, where))
     check_port(where)

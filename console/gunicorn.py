@@ -9,7 +9,7 @@ from console import env, first_run
 
 try:
     bind = [str(first_run.listen())]
-    workers = env.integer("CONSOLE_WORKERS", max(2, len(os.sched_getaffinity(0))), low=1, high=256)
+    workers = first_run.workers()
 except env.SettingError as error:
     sys.exit(f"console: {error}")
 

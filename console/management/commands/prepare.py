@@ -8,6 +8,7 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connection
 
 from console import database, first_run
+from sealing import keyring
 
 try:
     from accounts.setup import setup_path  # type: ignore[import-not-found, unused-ignore]
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         parser.set_defaults(verbosity=0)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        check_sealing_keys()
         if problem := database.problem():
             raise CommandError(problem)
         verbosity = options["verbosity"]
@@ -36,6 +38,14 @@ class Command(BaseCommand):
         for line in notice():
             self.stdout.write(line)
         connection.close()
+
+
+def check_sealing_keys() -> None:
+    """Now, and not when somebody types the first credential."""
+    try:
+        keyring.load()
+    except keyring.KeyringError as error:
+        raise CommandError(str(error)) from error
 
 
 def notice() -> list[str]:

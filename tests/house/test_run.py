@@ -1,0 +1,174 @@
+"""What `./dev run` says and does: each refusal is one sentence, and a console that was stopped is gone."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from console import first_run
+from tests.house.checkout import ROOT, alive, children, dev_run, run_environment
+
+pytestmark = pytest.mark.process
+
+PASSWORD = "hunter2-hunter2"
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ended with one sentence that holds these words, not with a traceback."""
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith(("dev: ", "console: "))
+    for word in words:
+        assert word in done.stderr
+
+
+class TestRefusals:
+    def test_a_second_start_names_the_first(self, tmp_path: Path):
+        env = run_environment(tmp_path)
+        first_run.make_data_directory(tmp_path / "data")
+        lock = first_run.hold(tmp_path / "data", first_run.Listen("127.0.0.1", 8123))
+        try:
+            done = dev_run(env)
+        finally:
+            os.close(lock)
+        assert_refused(
+            done, "already running", f"process {os.getpid()}", "http://127.0.0.1:8123", str(tmp_path)
+        )
+
+    def test_a_taken_port_is_named(self, tmp_path: Path):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            listen = f"127.0.0.1:{server.getsockname()[1]}"
+            done = dev_run(run_environment(tmp_path, CONSOLE_LISTEN=listen))
+        assert_refused(done, f"Cannot listen on {listen}", "CONSOLE_LISTEN=127.0.0.1:")
+
+    def test_a_data_directory_that_cannot_be_made_is_named(self, tmp_path: Path):
+        (tmp_path / "file").touch()
+        done = dev_run(run_environment(tmp_path, CONSOLE_DATA_DIR=str(tmp_path / "file" / "data")))
+        assert_refused(done, str(tmp_path / "file" / "data"), "CONSOLE_DATA_DIR")
+
+    def test_an_address_to_listen_on_that_is_none(self, tmp_path: Path):
+        assert_refused(
+            dev_run(run_environment(tmp_path, CONSOLE_LISTEN="everywhere")), "CONSOLE_LISTEN='everywhere'"
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "value", "advice"),
+        [
+            ("CONSOLE_URL", "console.example.com", "such as https://console.example.com"),
+            ("CONSOLE_TRUSTED_PROXIES", "yes", "a whole number from 0 to 10"),
+            ("CONSOLE_LOG_FORMAT", "xml", "one of text, json"),
+            ("CONSOLE_SECRET_KEY_FILE", "/nowhere/key", "cannot read /nowhere/key"),
+            ("CONSOLE_SEALING_KEYS", "short:AAAA", "CONSOLE_SEALING_KEYS"),
+            ("CONSOLE_WORKERS", "none", "CONSOLE_WORKERS='none'"),
+            ("DATABASE_URL", f"mysql://root:{PASSWORD}@127.0.0.1/console", "postgres://"),
+            ("DATABASE_URL", f"oracle-like://root:{PASSWORD}@127.0.0.1/console", "postgres://"),
+            ("DATABASE_URL", f"postgres://console:{PASSWORD}@127.0.0.1:port/console", "postgres://"),
+            (
+                "DATABASE_URL",
+                f"postgres://console:{PASSWORD}@127.0.0.1:1/console",
+                "console at 127.0.0.1:1 does not",
+            ),
+            (
+                "DATABASE_URL",
+                "sqlite:////nowhere/console.sqlite3",
+                "/nowhere/console.sqlite3 does not answer",
+            ),
+        ],
+    )
+    def test_a_wrong_setting_is_named(self, tmp_path: Path, name: str, value: str, advice: str):
+        done = dev_run(run_environment(tmp_path, **{name: value}))
+        assert_refused(done, name.removesuffix("_FILE"), advice)
+        assert PASSWORD not in done.stdout + done.stderr
+
+    def test_run_takes_no_arguments(self):
+        command = [sys.executable, "dev", "run", "--port=1"]
+        assert_refused(
+            subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False), "no arguments"
+        )
+
+    def test_manage_py_refuses_a_wrong_setting_too(self, tmp_path: Path):
+        env = run_environment(tmp_path, CONSOLE_LOG_FORMAT="xml", CONSOLE_SECRET_KEY="x" * 50)
+        command = [sys.executable, "manage.py", "check"]
+        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith("manage.py: CONSOLE_LOG_FORMAT='xml'")
+
+
+@contextmanager
+def running(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        # A session of its own, as a terminal gives one: signals of the test stay there.
+        process = subprocess.Popen(
+            [sys.executable, "dev", "run"],
+            env=env,
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        wait_until_it_answers(f"http://{env['CONSOLE_LISTEN']}/healthz", process, log)
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310  # the URL is the test's own
+                assert response.status == 200
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    pytest.fail(f"{url} does not answer: {log.read_text()}")
+
+
+class TestRunning:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+    def test_it_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(
+        self, tmp_path: Path, number: signal.Signals
+    ):
+        env, log = run_environment(tmp_path), tmp_path / "log"
+        with running(env, log) as process:
+            workers = children(process.pid)
+            assert len(workers) == 2
+            process.send_signal(number)
+            assert process.wait(timeout=30) == 0
+        assert not [pid for pid in workers if alive(pid)]
+        assert "Traceback" not in log.read_text()
+
+    def test_it_says_where_things_are_and_a_second_one_is_refused(self, tmp_path: Path):
+        env, log = run_environment(tmp_path), tmp_path / "log"
+        with running(env, log) as process:
+            said = log.read_text()
+            assert str(tmp_path / "data") in said
+            assert f"http://{env['CONSOLE_LISTEN']}/" in said
+            second = dev_run(env)
+            os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to all of them at once
+            assert process.wait(timeout=30) == 0
+        assert_refused(second, "already running", f"process {process.pid}")
+        assert "Traceback" not in log.read_text()
+
+    def test_its_data_is_for_its_owner_and_its_answers_do_not_say_what_serves_them(self, tmp_path: Path):
+        env = run_environment(tmp_path)
+        with running(env, tmp_path / "log"):
+            url = f"http://{env['CONSOLE_LISTEN']}/healthz?{'x' * 60_000}"
+            with urllib.request.urlopen(url, timeout=5) as response:  # the URL is the test's own
+                assert response.status == 200
+                assert "gunicorn" not in str(response.headers).lower()
+            database = tmp_path / "data" / "console.sqlite3"
+            assert stat.S_IMODE(database.stat().st_mode) == 0o600
