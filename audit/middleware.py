@@ -8,8 +8,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
 from audit.context import Source, acting_from
-from audit.models import Activity
-from audit.services import PermissionRequired, record
+from audit.refusals import record_refusal
+from audit.services import PermissionRequired
 from audit.verbs import Verb
 
 
@@ -23,14 +23,10 @@ class AuditMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         # The change that was refused has been rolled back by now; its refusal is a record of its own.
-        if isinstance(exception, PermissionDenied) and request.user.is_authenticated:
-            permission = exception.permission if isinstance(exception, PermissionRequired) else ""
-            record(
-                actor=request.user,
-                verb=Verb.PERMISSION_DENIED,
-                after={"permission": permission, "method": request.method, "path": request.path[:500]},
-                outcome=Activity.Outcome.DENIED,
-            )
+        if isinstance(exception, PermissionRequired):
+            record_refusal(request, Verb.PERMISSION_DENIED, permission=exception.permission)
+        elif isinstance(exception, PermissionDenied):
+            record_refusal(request, Verb.PERMISSION_DENIED, reason=str(exception))
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -42,7 +38,14 @@ def client_address(request: HttpRequest) -> str | None:
         forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
         if len(forwarded) >= count:
             address = forwarded[-count]
+    return _canonical(address)
+
+
+def _canonical(text: str) -> str | None:
     try:
-        return str(ipaddress.ip_address(address))
+        # An interface name, as in `fe80::1%eth0`, means nothing elsewhere, and PostgreSQL refuses it.
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
+    # A socket that takes both families shows IPv4 peers as `::ffff:10.0.0.1`.
+    return str(getattr(address, "ipv4_mapped", None) or address)

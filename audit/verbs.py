@@ -96,5 +96,5 @@ class Verb(StrEnum):
         "removed sealing keys that sealed nothing any more",
     )
     ACTIVITIES_EXPORTED = "activities exported", _CONSOLE, "exported activities"
-    PERMISSION_DENIED = "permission denied", _CONSOLE, "was refused by level"
-    REQUEST_REFUSED = "request refused", _CONSOLE, "sent a form that came from no page of this console"
+    PERMISSION_DENIED = "permission denied", _CONSOLE, "was refused {entity}"
+    REQUEST_REFUSED = "request refused", _CONSOLE, "was refused {entity} from outside this console"
