@@ -5,6 +5,9 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from audit.refusals import record_refusal
+from audit.verbs import Verb
+
 
 def home(request: HttpRequest) -> HttpResponse:
     if request.user.has_perm("clusters.view"):
@@ -43,6 +46,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 @login_not_required
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    record_refusal(request, Verb.REQUEST_REFUSED, reason=reason)
     return _problem(
         request,
         403,
