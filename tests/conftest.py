@@ -84,7 +84,8 @@ def sign_in(account: Account, *, confirmed: bool = True) -> Client:
     client.force_login(account)
     session = client.session
     when = time.time() if confirmed else time.time() - 24 * 3600
-    session["account_authentication_methods"] = [{"method": "password", "at": when}]
+    session["account_authentication_methods"] = [{"method": "password", "at": when, "reauthenticated": True}]
+    session["account_authentication_methods_user"] = account.pk
     session.save()
     return client
 

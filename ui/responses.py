@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -18,7 +18,7 @@ def go(request: HttpRequest, to: str, *args: str) -> HttpResponse:
     url = resolve_url(to, *args)
     if is_fragment_request(request):
         return HttpResponseClientRedirect(url)
-    return HttpResponse(status=302, headers={"Location": url})
+    return HttpResponseRedirect(url)
 
 
 def render_form(

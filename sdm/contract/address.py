@@ -64,7 +64,8 @@ def canonical_host(text: str) -> str:
     """
     host = text.strip().lower()
     if host.startswith("[") or _is_bare_ipv6(host):
-        return f"[{_ipv6(host.removeprefix('[').removesuffix(']'))}]"
+        inside = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        return f"[{_ipv6(inside)}]"
     if not host:
         raise ValueError("The host is missing, as in 111.111.111.111:443.")
     if len(host) > MAX_HOST_LENGTH or not all(_LABEL.fullmatch(label) for label in _labels(host)):
