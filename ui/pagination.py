@@ -116,7 +116,7 @@ def _decode(text: str, model: type[Model], field: str) -> tuple[Any, Any] | None
     try:
         value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         key = model._meta.pk
-        column = key if field == "pk" else cast(Field[Any, Any], model._meta.get_field(field))
+        column = key if field == "pk" else cast("Field[Any, Any]", model._meta.get_field(field))
         cursor = _storable(column.to_python(value)), _storable(key.to_python(pk))
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError):
         return None
