@@ -129,6 +129,8 @@ class Tags(Field):
         if wanted is not None:
             condition &= fits("value", wanted)
         relation = self._relation(model)
+        # The index on key, value and owner answers the subquery once. As a correlated EXISTS, SQLite would ask
+        # it for every row in the page's order: at 100,000 clusters 400 ms for a rare tag, against half of one.
         return Q(pk__in=_rows(relation).filter(condition).values(relation.field.attname))
 
     def completions(self, model: type[Model], typed: str) -> Iterator[str]:
@@ -166,24 +168,19 @@ def _rows(relation: ManyToOneRel) -> QuerySet[Model]:
     return relation.related_model._default_manager.all()
 
 
-# How many steps through an index a completion may take that does not find enough.
-_MAX_STEPS = 16
-
-
 def _distinct(rows: QuerySet[Model], column: str, typed: str) -> Iterator[str]:
     """The column's different values that begin with what was typed, in the usual spellings of its case.
 
     Each is asked for by itself, as the first after the last one: a look into the index, where DISTINCT reads
     every row that has the value, be it a hundred thousand.
     """
+    values = rows.order_by(column).values_list(column, flat=True)
     seen = set()
     for prefix in dict.fromkeys((typed, typed.capitalize(), typed.upper(), typed.lower())):
-        beyond = Q(**{f"{column}__gte": prefix})
-        for _ in range(_MAX_STEPS):
-            found = rows.filter(beyond).order_by(column).values_list(column, flat=True).first()
-            if found is None or not found.casefold().startswith(prefix.casefold()):
-                break
+        found = values.filter(**{f"{column}__gte": prefix}).first()
+        # A database may sort by more than code points, so other spellings can stand between.
+        while found is not None and found.casefold().startswith(prefix.casefold()):
             if found not in seen:
                 seen.add(found)
                 yield found
-            beyond = Q(**{f"{column}__gt": found})
+            found = values.filter(**{f"{column}__gt": found}).first()

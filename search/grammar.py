@@ -85,6 +85,10 @@ class Pattern:
         """Text that reads as this pattern when it follows `word:`."""
         if not any(re.search(r'[\s"*]', part) for part in self.parts):
             return self.text
+        return self.quoted
+
+    @property
+    def quoted(self) -> str:
         return '"' + "*".join(re.sub(r'(["*\\])', r"\\\1", part) for part in self.parts) + '"'
 
 
@@ -108,7 +112,7 @@ class Term:
         value = str(self.value)
         if self.word:
             return f"{self.word}:{value}"
-        return f'"{value}"' if not value or _WORD.match(value) else value
+        return self.value.quoted if not value or _WORD.match(value) else value
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def labels(text: str) -> list[str]:
 def tags(db):
     make_cluster("a", tags={"Environment": "sandbox", "Team": "blue", "Cost Center": "12 b", "env": "old"})
     make_cluster("b", tags={"Environment": "production", "Team": "", "Ünit": "x"})
-    make_cluster("c", tags={"Environment": "sandbox"})
+    make_cluster("c", tags={"Environment": "sandbox", "ESX": "7"})
 
 
 class TestNames:
@@ -71,6 +71,7 @@ class TestTags:
     def test_keys(self):
         assert set(labels("tags:")) == {
             "tags:Environment=",
+            "tags:ESX=",
             "tags:Team=",
             'tags:"Cost Center="',
             "tags:env=",
@@ -80,7 +81,7 @@ class TestTags:
     @pytest.mark.parametrize(
         ("text", "offered"),
         [
-            ("tags:E", {"tags:Environment=", "tags:env="}),
+            ("tags:E", {"tags:Environment=", "tags:ESX=", "tags:env="}),
             ("tag:envi", {"tag:Environment="}),
             ("tags:TEAM", {"tags:Team="}),
             ("tags:ü", {"tags:Ünit="}),

@@ -1,4 +1,5 @@
 import pytest
+from django.db import connection
 from django.db.models import Q
 
 from clusters.models import Cluster
@@ -161,6 +162,25 @@ class TestWhatIsFound:
     def test_hostile_text_finds_nothing_quickly(self, text, django_assert_max_num_queries):
         with django_assert_max_num_queries(1):
             assert names(text) == set()
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="only on SQLite: PostgreSQL reads tables this small whole"
+)
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("listenaddr:10.0.0.21:443", "cluster_address"),
+        ("listenaddr:10.0.0.21", "cluster_host"),
+        ("tags:Environment=sandbox", "COVERING INDEX cluster_tag_search (key=? AND value=?)"),
+        ("tags:Environment", "COVERING INDEX cluster_tag_search (key=?)"),
+        ("tags:Env*", "COVERING INDEX cluster_tag_search (key>? AND key<?)"),
+    ],
+)
+def test_an_index_finds_it(text, index):
+    page = FILTERS.read(text).apply(Cluster.objects.order_by("name_folded", "id"))[:51]
+    assert index in page.explain()
 
 
 class TestWhatIsSaid:

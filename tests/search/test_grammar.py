@@ -1,3 +1,4 @@
+import itertools
 import re
 import time
 
@@ -156,6 +157,27 @@ def test_printed_terms_read_the_same(drawn):
     assert parse(str(search)) == search
 
 
+@pytest.mark.parametrize(
+    ("term", "printed"),
+    [
+        (Term("name", Pattern(("coffee",))), "name:coffee"),
+        (Term("name", Pattern(("",))), "name:"),
+        (Term("name", Pattern(("a:b",))), "name:a:b"),
+        (Term("", Pattern(("name:a", ""))), '"name:a*"'),
+        (Term("", Pattern(("C:\\",))), r'"C:\\"'),
+        (Term("", Pattern(("10.0.0.1:443",))), "10.0.0.1:443"),
+        (Term("", Pattern(("",))), '""'),
+        (Term("tags", Pattern(("K 1=", ""))), 'tags:"K 1=*"'),
+        (Term("", Pattern(("*",))), r'"\*"'),
+        (Term("", Pattern(('a"b\\',))), r'"a\"b\\"'),
+        (Term("", Pattern(("a\\b",))), r"a\b"),
+    ],
+)
+def test_a_term_is_printed_with_quotes_where_it_needs_them(term, printed):
+    assert str(term) == printed
+    assert parse(printed).terms == (term,)
+
+
 def test_a_term_is_taken_out_or_replaced():
     search = parse("name:a b tags:c")
     assert str(search.without(1)) == "name:a tags:c"
@@ -189,10 +211,18 @@ def test_no_text_takes_long(text):
     assert time.perf_counter() - started < 0.5
 
 
-@given(st.text("ab*", max_size=8), st.text("ab", max_size=12))
-def test_a_pattern_matches_what_the_same_expression_does(pattern, text):
-    expression = ".*".join(map(re.escape, pattern.split("*")))
-    assert Pattern(tuple(pattern.split("*"))).matches(text) == bool(re.fullmatch(expression, text))
+def every_text(alphabet: str, longest: int) -> list[str]:
+    lengths = range(longest + 1)
+    return ["".join(letters) for length in lengths for letters in itertools.product(alphabet, repeat=length)]
+
+
+@pytest.mark.parametrize("text", every_text("ab", 4))
+def test_a_pattern_matches_what_the_same_expression_does(text):
+    for pattern in every_text("ab*", 5):
+        expression = ".*".join(map(re.escape, pattern.split("*")))
+        assert Pattern(tuple(pattern.split("*"))).matches(text) == bool(re.fullmatch(expression, text)), (
+            pattern
+        )
 
 
 def test_a_pattern_does_not_go_back():
