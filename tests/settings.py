@@ -6,7 +6,7 @@ import tempfile
 os.environ.setdefault("CONSOLE_SECRET_KEY", "only-for-tests-" + "x" * 50)
 os.environ.setdefault("CONSOLE_SEALING_KEYS", "test:" + "A" * 43 + "=")
 
-from console.settings import *  # noqa: E402, F403  # tests are the product's settings plus what stands below
+from console.settings import *  # noqa: F403  # tests are the product's settings plus what stands below
 
 # The manifest storage wants `collectstatic` to have run.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405

@@ -66,11 +66,21 @@ def paginate(
     cursor = _decode(query.get("before" if backward else "after", ""), rows.model, field)
     reverse = descending != backward
     prefix = "-" if reverse else ""
-    if cursor is not None:
-        rows = rows.filter(_beyond(field, cursor, reverse=reverse))
+    beyond = rows.filter(_beyond(field, cursor, reverse=reverse)) if cursor is not None else rows
     fields = [field] if field == "pk" else [field, "pk"]
-    found = list(rows.order_by(*(prefix + name for name in fields))[: size + 1])
+    found = list(beyond.order_by(*(prefix + name for name in fields))[: size + 1])
     more = len(found) > size
+    if cursor is not None and not found:
+        # What stood behind the cursor is gone.
+        return paginate(
+            rows,
+            QueryDict(),
+            field=field,
+            descending=descending,
+            total=total,
+            size=size,
+            counted_to=counted_to,
+        )
     found = found[:size]
     if backward:
         found.reverse()
