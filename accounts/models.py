@@ -1,10 +1,18 @@
+import datetime as dt
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.utils import timezone
 
 from accounts import policy
 from sdm.contract import ids
+
+INVITATION_VALID = dt.timedelta(days=7)
+# A link from an administrator or by mail, and one from the console's own machine.
+PASSWORD_LINK_VALID = dt.timedelta(days=1)
+RECOVERY_LINK_VALID = dt.timedelta(hours=1)
 
 
 def new_account_id() -> str:
@@ -36,7 +44,9 @@ class Account(AbstractBaseUser):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
-        indexes = [models.Index(fields=["level", "is_active"], name="account_level")]  # "the last administrator"
+        indexes = [
+            models.Index(fields=["level", "is_active"], name="account_level")
+        ]  # "the last administrator"
 
     def __str__(self) -> str:
         return self.name or self.email
@@ -51,3 +61,53 @@ class Account(AbstractBaseUser):
 
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
         return f"{self.session_epoch}:{super()._get_session_auth_hash(secret=secret)}"  # type: ignore[misc]  # private in Django, but the only hook that covers key rotation too
+
+
+class OneTimeLink(models.Model):
+    """A link that lets its bearer do one thing once. Whoever uses it removes the row; only the hash is here."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        abstract = True
+
+
+class SetupLink(OneTimeLink):
+    """Makes the first administrator. There is never more than this one row."""
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="setup_link_single")]
+
+    def __str__(self) -> str:
+        return "set-up link"
+
+
+class Invitation(OneTimeLink):
+    """Makes an account for somebody who was invited. One for each address; a new one replaces it."""
+
+    email = models.EmailField(unique=True)
+    level = models.CharField(max_length=16, choices=policy.Level.choices, default=policy.Level.USER)
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
+
+class PasswordLink(OneTimeLink):
+    """Sets a new password for somebody who lost the old one. One for each account; a new one replaces it."""
+
+    account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="password_link")
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"password link of {self.account_id}"

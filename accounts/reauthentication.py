@@ -4,16 +4,26 @@ allauth's own decorator keeps the interrupted POST in the session to replay it. 
 credential, which must not be stored, so we send people to confirm first and let them act again.
 """
 
+import time
 from urllib.parse import urlencode
 
-from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
+from allauth.account import app_settings
+from allauth.account.authentication import get_authentication_records
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
 
 def recently_authenticated(request: HttpRequest) -> bool:
-    return bool(did_recently_reauthenticate(request))
+    """Whether this session proved who it is within the last minutes, by signing in or by confirming.
+
+    Its last proof counts, whatever it was: password, code or security key. allauth alone would not count the
+    sign-in, and ask for a password that was typed a moment ago.
+    """
+    if not request.user.is_authenticated:
+        return False
+    records = get_authentication_records(request, request.user)
+    return bool(records) and 0 <= time.time() - records[-1]["at"] < app_settings.REAUTHENTICATION_TIMEOUT
 
 
 def reauthenticate_url(next_url: str) -> str:

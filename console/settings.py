@@ -26,9 +26,10 @@ DEBUG = False
 CONSOLE_URL = env.origin("CONSOLE_URL", "http://127.0.0.1:8000")
 _url = urlsplit(CONSOLE_URL)
 _https = _url.scheme == "https"
+CONSOLE_HOST = _url.hostname or ""
 ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("CONSOLE_TRUSTED_PROXIES", 0, low=0, high=10)
 
-ALLOWED_HOSTS = [_url.hostname or "", "127.0.0.1", "localhost", "[::1]"]
+ALLOWED_HOSTS = [CONSOLE_HOST, "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [CONSOLE_URL] if _https else []
 SECURE_SSL_REDIRECT = _https
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # a probe speaks to the process itself, without the proxy's TLS
@@ -100,7 +101,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "accounts.middleware.SignInRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -193,6 +194,52 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "account_login"
+
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+# People are let in by administrators, who know their addresses.
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = False
+# How long a proof of who is at the keyboard holds before keys are made or people let in.
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+ACCOUNT_FORMS = {"login": "accounts.forms.SignInForm", "change_password": "accounts.forms.PasswordForm"}
+# Attempts by address and by account; allauth's counters, kept in the cache that all processes share.
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/5m/key",
+    "reauthenticate": "10/m/user",
+    "change_password": "5/m/user",
+    "reset_password": "5/m/ip,3/h/key",
+    "one_time_link": "20/m/ip",
+}
+
+MFA_ADAPTER = "accounts.adapters.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_FORMS = {
+    "activate_totp": "accounts.factor_forms.ActivateTOTPForm",
+    "add_webauthn": "accounts.factor_forms.AddKeyForm",
+    "edit_webauthn": "accounts.factor_forms.RenameKeyForm",
+    "authenticate_webauthn": "accounts.factor_forms.AuthenticateKeyForm",
+    "reauthenticate_webauthn": "accounts.factor_forms.ReauthenticateKeyForm",
+    "login_webauthn": "accounts.factor_forms.SignInKeyForm",
+}
+
+# --- Mail: invitations and lost passwords, where there is a server ------------------------------
+
+EMAIL_HOST = env.text("CONSOLE_SMTP_HOST")
+EMAIL_PORT = env.integer("CONSOLE_SMTP_PORT", 587, low=1, high=65535)
+EMAIL_HOST_USER = env.text("CONSOLE_SMTP_USER")
+EMAIL_HOST_PASSWORD = env.secret("CONSOLE_SMTP_PASSWORD")
+_smtp_security = env.choice("CONSOLE_SMTP_SECURITY", ("starttls", "tls", "none"))
+EMAIL_USE_TLS = _smtp_security == "starttls"
+EMAIL_USE_SSL = _smtp_security == "tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("CONSOLE_MAIL_FROM", f"proxy-clusters@{CONSOLE_HOST}")
 
 # --- Limits -----------------------------------------------------------------------------------
 
@@ -216,6 +263,9 @@ LOGGING = {
             "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
         },
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": _LOG_FORMAT}},
+    "filters": {"hide_tokens": {"()": "accounts.tokens.HideTokens"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": _LOG_FORMAT, "filters": ["hide_tokens"]}
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
 }

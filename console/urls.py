@@ -10,7 +10,7 @@ urlpatterns = [
     path("", include("keys.urls")),
     path("", include("resources.urls")),
     path("", include("audit.urls")),
-    path("sign-in/", include("allauth.urls")),
+    path("", include("accounts.sign_in_urls")),
 ]
 
 handler400 = "console.views.bad_request"

@@ -1,0 +1,24 @@
+"""Sign-in is asked for everywhere but where a view says it is not needed."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import resolve_url
+from django_htmx.http import HttpResponseClientRedirect
+
+
+class SignInRequiredMiddleware(LoginRequiredMiddleware):
+    def handle_no_permission(  # type: ignore[override]  # htmx is not redirected by a redirect
+        self, request: HttpRequest, view_func: Any
+    ) -> HttpResponseBase:
+        """htmx would draw the sign-in page into the fragment it asked for: the whole page goes there instead,
+        and afterwards back to the page, not to the fragment."""
+        if "HX-Request" not in request.headers:
+            return super().handle_no_permission(request, view_func)
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+        back = f"{page.path}?{page.query}" if page.query else page.path
+        return HttpResponseClientRedirect(redirect_to_login(back or "/", resolve_url(settings.LOGIN_URL)).url)

@@ -1,0 +1,49 @@
+"""Settings > Security: one's own name, password, second factors and sessions."""
+
+from allauth.mfa.models import Authenticator
+from django.contrib.auth import update_session_auth_hash
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import services
+from accounts.forms import NameForm
+from accounts.http import AccountRequest
+from ui import messages
+
+
+@require_safe
+def security(request: AccountRequest) -> HttpResponse:
+    return render(
+        request, "accounts/security.html", _context(request, NameForm(initial={"name": request.user.name}))
+    )
+
+
+def _context(request: AccountRequest, form: NameForm) -> dict[str, object]:
+    factors = list(Authenticator.objects.filter(user=request.user).order_by("created_at", "pk"))
+    by_type = {factor.type: factor for factor in factors}
+    codes = by_type.get(Authenticator.Type.RECOVERY_CODES)
+    return {
+        "form": form,
+        "app": by_type.get(Authenticator.Type.TOTP),
+        "keys": [factor for factor in factors if factor.type == Authenticator.Type.WEBAUTHN],
+        "codes_left": len(codes.wrap().get_unused_codes()) if codes else None,
+    }
+
+
+@require_POST
+def name_change(request: AccountRequest) -> HttpResponse:
+    form = NameForm(request.POST)
+    if not form.is_valid():
+        return render(request, "accounts/security.html", _context(request, form), status=422)
+    services.name_change(actor=request.user, name=form.cleaned_data["name"])
+    messages.success(request, "Your name is changed.")
+    return redirect("accounts:security")
+
+
+@require_POST
+def sessions_end(request: AccountRequest) -> HttpResponse:
+    account = services.sessions_end(actor=request.user)
+    update_session_auth_hash(request, account)  # this session stays
+    messages.success(request, "You are signed out everywhere else.")
+    return redirect("accounts:security")
