@@ -97,11 +97,11 @@ def _storable(value: Any) -> Any:
     return value.replace("\0", r"\x00").encode("utf-8", "backslashreplace").decode()
 
 
-def activities_export(*, actor: Actor, filters: Filters, format: str) -> Iterator[Activity]:
+def activities_export(*, actor: Actor, filters: Filters, file_format: str) -> Iterator[Activity]:
     """All activities that match, oldest first, up to the one that tells of this export."""
     require(actor, "audit.view")
     with transaction.atomic():
         export = record(
-            actor=actor, verb=Verb.ACTIVITIES_EXPORTED, after={"format": format, **filters.in_words()}
+            actor=actor, verb=Verb.ACTIVITIES_EXPORTED, after={"format": file_format, **filters.in_words()}
         )
     return selectors.in_order(selectors.matching(filters).filter(created_at__lt=export.created_at))

@@ -10,13 +10,13 @@ from django.db import models
 
 
 class EntityType(models.TextChoices):
-    """What an activity is about. The console's own acts are about none of these."""
+    """What an activity is about. The console itself is where no other is meant."""
 
     PROXY_CLUSTER = "proxy_cluster", "Proxy clusters"
     PROXY_CLUSTER_KEY = "proxy_cluster_key", "Proxy cluster keys"
     RESOURCE = "resource", "Resources"
     ACCOUNT = "account", "People"
-    CONSOLE = "", "Console"
+    CONSOLE = "console", "Console"
 
 
 _CLUSTER = EntityType.PROXY_CLUSTER
