@@ -3,6 +3,7 @@ from django.db import models
 from django.utils import timezone
 
 from clusters.models import Cluster, Tag
+from resources.kinds import KINDS
 from sdm.contract import ids
 from sdm.contract.address import MAX_HOST_LENGTH
 
@@ -16,7 +17,9 @@ def new_resource_id() -> str:
 class Resource(models.Model):
     """A database, server or website behind a proxy cluster. What is particular to its kind is in `config`."""
 
-    id = models.CharField(primary_key=True, max_length=ids.MAX_LENGTH, default=new_resource_id, editable=False)
+    id = models.CharField(
+        primary_key=True, max_length=ids.MAX_LENGTH, default=new_resource_id, editable=False
+    )
     name = models.CharField(max_length=MAX_NAME)
     # Folded copies serve searches that mean the same on every database.
     name_folded = models.CharField(max_length=3 * MAX_NAME, editable=False)
@@ -39,7 +42,12 @@ class Resource(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["name_folded"], name="resource_name_unique")]
         indexes = [
-            models.Index(fields=["cluster", "name_folded", "id"], name="resource_cluster_name"),  # a cluster's tab
+            models.Index(
+                fields=["cluster", "name_folded", "id"], name="resource_cluster_name"
+            ),  # a cluster's tab
+            models.Index(
+                fields=["cluster", "created_at", "id"], name="resource_cluster_created"
+            ),  # by created
             models.Index(fields=["created_at", "id"], name="resource_created"),  # sort by created
             models.Index(fields=["hostname"], name="resource_hostname"),  # hostname:
             models.Index(fields=["kind", "name_folded", "id"], name="resource_kind"),  # type:
@@ -47,6 +55,15 @@ class Resource(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def kind_label(self) -> str:
+        return KINDS[self.kind].label
+
+    @property
+    def address(self) -> str:
+        """Where a worker connects. The host of an IPv6 address is kept in brackets."""
+        return f"{self.hostname}:{self.port}"
 
 
 class ResourceTag(Tag):
@@ -61,7 +78,9 @@ class ResourceTag(Tag):
 class Credential(models.Model):
     """One sealed secret of a resource, such as its password. Written, replaced and used; never shown."""
 
-    resource = models.ForeignKey(Resource, on_delete=models.CASCADE, related_name="credentials", db_index=False)
+    resource = models.ForeignKey(
+        Resource, on_delete=models.CASCADE, related_name="credentials", db_index=False
+    )
     field = models.CharField(max_length=32)
     # `sealing.envelope`, bound to the resource's id and the field.
     sealed = models.BinaryField()
@@ -74,3 +93,8 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return f"{self.field} of {self.resource_id}"
+
+    @property
+    def context(self) -> str:
+        """What the sealed value is bound to: moved to another row or field, it does not open."""
+        return f"resources.credential:{self.resource_id}:{self.field}"

@@ -5,7 +5,7 @@ Apps say in `AppConfig.ready` where they keep what is sealed, with `register`.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from django.db.models import Model
 
@@ -50,7 +50,7 @@ class Column(Generic[M]):
 
     name: str
     model: type[M]
-    context: Callable[[M], str]
+    context: Callable[[Any], str]
 
     def count(self, *, except_key: str) -> int:
         return self.model._default_manager.exclude(key_id=except_key).count()

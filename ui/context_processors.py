@@ -27,7 +27,18 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 # Every page loads all of them: together they are smaller than one picture, and cached for good.
 STYLESHEETS = tuple(
     f"css/{name}.css"
-    for name in ("tokens", "base", "layout", "forms", "components", "table", "dialog", "search", "audit")
+    for name in (
+        "tokens",
+        "base",
+        "layout",
+        "forms",
+        "components",
+        "table",
+        "dialog",
+        "search",
+        "audit",
+        "resources",
+    )
 )
 
 

@@ -1,0 +1,11 @@
+from resources.kinds.base import Category, Kind
+from resources.kinds.http_basic_auth.form import HttpBasicAuthForm
+
+KIND = Kind(
+    slug="httpBasicAuth",
+    label="Website (basic authentication)",
+    category=Category.WEBSITE,
+    description="Workers add username and password. Requests are logged.",
+    icon="lock-closed",
+    form=HttpBasicAuthForm,
+)

@@ -1,0 +1,12 @@
+from resources.kinds.base import Category, Kind
+from resources.kinds.ssh_password.form import SshPasswordForm
+
+KIND = Kind(
+    slug="sshPassword",
+    label="SSH (password)",
+    category=Category.SERVER,
+    description="Workers sign in with a password. Sessions are recorded.",
+    icon="command-line",
+    form=SshPasswordForm,
+    default_port=22,
+)
