@@ -157,6 +157,10 @@ class TestRunning:
             said = log.read_text()
             assert str(tmp_path / "data") in said
             assert f"http://{env['CONSOLE_LISTEN']}/" in said
+            setup = next(word for word in said.split() if "/setup/" in word)
+            assert setup.startswith(f"http://{env['CONSOLE_LISTEN']}/setup/")
+            with urllib.request.urlopen(setup, timeout=10) as response:
+                assert response.status == 200
             second = dev_run(env)
             os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to all of them at once
             assert process.wait(timeout=30) == 0

@@ -7,15 +7,9 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connection
 
+from accounts.setup import setup_path
 from console import database, first_run
 from sealing import keyring
-
-try:
-    from accounts.setup import setup_path  # type: ignore[import-not-found, unused-ignore]
-except ImportError:  # until the page exists
-
-    def setup_path() -> str | None:
-        return None
 
 
 class Command(BaseCommand):
