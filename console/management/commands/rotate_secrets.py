@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from audit.services import record
+from audit.verbs import Verb
 from sealing import keyring, rotation
 
 # A request that began before the current key was made may still write with an older one.
@@ -67,7 +68,7 @@ class Command(BaseCommand):
 
     def _make_key(self) -> None:
         key = keyring.add_key()
-        record(actor=None, verb="sealing key created", entity_name=key.id)
+        record(actor=None, verb=Verb.SEALING_KEY_CREATED, entity_name=key.id)
         self.stdout.write(
             f"New key “{key.id}” in {keyring.key_file()}. Back it up, away from the database's backups."
         )
@@ -87,12 +88,8 @@ class Command(BaseCommand):
             resealed += outcome.resealed
             problems += outcome.problems
         if resealed:
-            record(
-                actor=None,
-                verb="secrets resealed",
-                entity_name=keyring.load().current.id,
-                after={"count": resealed},
-            )
+            after = {"key": keyring.load().current.id, "count": resealed}
+            record(actor=None, verb=Verb.SECRETS_RESEALED, after=after)
         for problem in problems:
             self.stderr.write(problem)
         if problems:
@@ -116,7 +113,7 @@ class Command(BaseCommand):
                 "Try again later."
             )
         keyring.remove_keys(unused)
-        record(actor=None, verb="sealing keys removed", after={"keys": sorted(unused)})
+        record(actor=None, verb=Verb.SEALING_KEYS_REMOVED, after={"keys": sorted(unused)})
         self.stdout.write(
             f"Removed {', '.join(sorted(unused))} from {keyring.key_file()}. Backups made before need them."
         )
