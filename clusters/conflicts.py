@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-from audit.selectors import changes_since
 from django import forms
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
@@ -11,6 +10,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from audit.models import Activity
+from audit.selectors import changes_since
 
 
 class Versioned(Protocol):

@@ -17,13 +17,10 @@
     return Boolean(field);
   };
 
-  document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target.id === "dialog" && dialog().childElementCount) {
-      if (!dialog().open) dialog().showModal();
-      if (!focusFirstError(dialog())) dialog().querySelector("[autofocus]")?.focus();
-    } else {
-      focusFirstError(event.detail.target);
-    }
+  document.addEventListener("htmx:load", ({ detail: { elt } }) => {
+    const box = dialog();
+    if (box?.contains(elt) && !box.open) box.showModal();
+    if (!focusFirstError(elt) && box?.contains(elt)) elt.querySelector("[autofocus]")?.focus();
   });
 
   document.addEventListener("click", (event) => {

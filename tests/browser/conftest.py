@@ -1,6 +1,7 @@
 """A real Chromium against a live server: a page for each test, and what makes such a test fail."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 ]
 TIMEOUT_MS = 10_000
+# What a browser says of each form that comes back with errors, or too late (see ui.responses).
+FORM_REFUSED = re.compile(r"status of (409|422) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,8 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
     complaints: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
+        if FORM_REFUSED.search(message.text):
+            return
         if message.type == "error" or "Content Security Policy" in message.text:
             complaints.append(f"{message.text} ({message.location['url']})")
 
@@ -101,15 +106,12 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
 
 
 @pytest.fixture
-def signed_in_page(context: BrowserContext, page: Page) -> Callable[[Account], Page]:
+def signed_in_page(context: BrowserContext, page: Page, live_server: LiveServer) -> Callable[[Account], Page]:
     """`signed_in_page(alice)`: the page, for somebody who has signed in a moment ago."""
 
     def signed_in(account: Account) -> Page:
         cookie = sign_in(account).cookies[settings.SESSION_COOKIE_NAME]
-        # A domain and path, not a URL: the test's server is on a port, and cookies have none.
-        context.add_cookies(
-            [{"name": cookie.key, "value": cookie.value, "domain": "localhost", "path": "/", "httpOnly": True}]
-        )
+        context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
         return page
 
     return signed_in

@@ -1,0 +1,209 @@
+"""Proxy clusters as an administrator uses them: with the mouse, the keyboard alone, and without scripts."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from clusters.models import Cluster, Worker
+from keys.models import ClusterKey
+from tests.browser.conftest import LOOKS, Look
+from tests.clusters.factories import make_cluster, make_worker
+
+LIST = "/networking/proxy-clusters/"
+
+
+def tab(cluster, name):
+    return f"{LIST}{cluster.pk}/{name}/"
+
+
+@pytest.fixture
+def clusters(alice):
+    made = [
+        make_cluster("keen-coffee", "10.0.0.021:443", Environment="sandbox"),
+        make_cluster(
+            "calm-tea", "[2001:db8::1]:443", Environment="production", Team="a rather long value " * 8
+        ),
+    ]
+    make_worker(made[0], host_name="edge-1.a-very-long-host-name.internal.example.com")
+    make_worker(made[0], Worker.State.DEAD, host_name="edge-2")
+    return made
+
+
+def test_a_cluster_its_key_and_nothing_left_behind(signed_in_page, alice):
+    page = signed_in_page(alice)
+    page.goto(LIST)
+    page.get_by_role("link", name="Add proxy cluster").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("keen-coffee")
+    dialog.get_by_role("button", name="Create proxy cluster").click()
+    expect(dialog.get_by_label("Advertised Address")).to_be_focused()
+    expect(dialog).to_contain_text("Enter where clients connect")
+    dialog.get_by_label("Advertised Address").fill("127.0.0.1:8443")
+    dialog.get_by_label("Tag key").first.fill("Environment")
+    dialog.get_by_label("Tag value").first.fill("sandbox")
+    dialog.get_by_role("button", name="Create proxy cluster").click()
+    page.wait_for_url("**/keys/")
+
+    page.get_by_role("button", name="Add authentication key").click()
+    expect(dialog).to_contain_text("Authentication key for keen-coffee")
+    expect(dialog).to_contain_text("Waiting for a worker")
+    dialog.get_by_role("button", name="Copy the secret key").click()
+    expect(page.locator("#announcements")).to_have_text("Copied")
+    secret = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(r"sdmpck_[0-9A-Za-z]{49}", secret)
+
+    make_worker(
+        Cluster.objects.get(), access_key=ClusterKey.objects.get().pk, host_name="edge-7", version="9.9"
+    )
+    expect(dialog).to_contain_text("edge-7", timeout=12_000)
+
+    dialog.get_by_role("link", name="Done").click()
+    expect(page.get_by_role("table", name="Authentication keys")).to_contain_text(ClusterKey.objects.get().pk)
+    assert secret not in page.content()
+    page.go_back()
+    assert secret not in page.content()
+    page.go_forward()
+    assert secret not in page.content()
+
+    page.goto(LIST)
+    page.get_by_role("link", name="Environment=sandbox").click()
+    expect(page.get_by_role("searchbox").or_(page.get_by_role("combobox"))).to_have_value(
+        "tags:Environment=sandbox"
+    )
+    expect(page.get_by_role("link", name="keen-coffee")).to_be_visible()
+
+
+def test_closing_a_key_that_was_not_copied_asks_once(signed_in_page, alice, clusters):
+    page = signed_in_page(alice)
+    page.goto(tab(clusters[0], "keys"))
+    page.get_by_role("button", name="Add authentication key").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Waiting for a worker")
+    expect(dialog.get_by_role("alert")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(dialog.get_by_role("alert")).to_contain_text("Nothing was copied yet")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_role("row")).to_have_count(2)
+
+
+def test_a_search_by_keyboard_alone(signed_in_page, alice, clusters):
+    page = signed_in_page(alice)
+    page.goto(LIST)
+    page.keyboard.press("/")
+    search = page.get_by_role("combobox", name="Search proxy clusters")
+    expect(search).to_be_focused()
+    page.keyboard.type("ta")
+    options = page.get_by_role("listbox", name="Suggestions").get_by_role("option")
+    expect(options.first).to_have_text("tags:")
+    page.keyboard.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    expect(search).to_have_value("tags:")
+    expect(options.first).to_have_text("tags:Environment=")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(options.nth(1)).to_have_text("tags:Environment=sandbox")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(search).to_have_value("tags:Environment=sandbox")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row")).to_have_count(2)
+    expect(page).to_have_url(re.compile("q=tags%3AEnvironment%3Dsandbox"))
+    expect(search).to_be_focused()
+    page.get_by_role("link", name="Remove tags:Environment=sandbox").click()
+    expect(page.get_by_role("row")).to_have_count(3)
+    page.go_back()
+    expect(page.get_by_role("row")).to_have_count(2)
+    expect(search).to_have_value("tags:Environment=sandbox")
+
+
+def test_the_keys_are_listed_on_question_mark(signed_in_page, alice, clusters):
+    page = signed_in_page(alice)
+    page.goto(LIST)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Go to the search field")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+@pytest.mark.parametrize("look", [Look(scripts=False), Look(390, scripts=False)], ids=str)
+def test_everything_works_without_scripts(signed_in_page, alice):
+    page = signed_in_page(alice)
+    page.goto(LIST)
+    page.get_by_role("link", name="Add proxy cluster").first.click()
+    page.get_by_label("Name").fill("keen-coffee")
+    page.get_by_label("Advertised Address").fill("127.0.0.1")
+    page.get_by_role("button", name="Create proxy cluster").click()
+    expect(page.get_by_text("Did you mean 127.0.0.1:443?")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("keen-coffee")
+    page.get_by_label("Advertised Address").fill("127.0.0.1:443")
+    page.get_by_role("button", name="Create proxy cluster").click()
+    page.get_by_role("button", name="Add authentication key").click()
+    expect(page.get_by_text("sdmpck_").first).to_be_visible()
+    page.get_by_role("link", name="Done").click()
+    page.get_by_role("link", name="Delete gk-").click()
+    page.get_by_role("button", name="Delete key").click()
+    expect(page.get_by_text("is deleted")).to_be_visible()
+    page.get_by_role("link", name="Settings", exact=True).last.click()
+    page.get_by_label("Tag key").first.fill("Environment")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.goto(LIST)
+    page.locator("#q").fill("tags:Environment=")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("link", name="keen-coffee")).to_be_visible()
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_every_page_of_a_cluster_is_accessible(signed_in_page, alice, clusters, axe, look):
+    page = signed_in_page(alice)
+    cluster = clusters[0]
+    alice_sees = [
+        LIST,
+        f"{LIST}?q=tags:Environment=sandbox+10.0.0.21:443+nmae:x",
+        f"{LIST}?q=coffee",
+        f"{LIST}new/",
+        f"{LIST}{cluster.pk}/",
+        tab(cluster, "keys"),
+        tab(cluster, "workers"),
+        tab(clusters[1], "workers"),
+        tab(cluster, "settings"),
+        tab(cluster, "deletion"),
+    ]
+    for url in alice_sees:
+        page.goto(url)
+        axe(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= look.width, url
+    page.goto(tab(cluster, "keys"))
+    page.get_by_role("button", name="Add authentication key").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Waiting for a worker")
+    axe(page)
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_a_form_with_errors_is_accessible(signed_in_page, alice, axe):
+    page = signed_in_page(alice)
+    page.goto(LIST)
+    axe(page)  # nothing there yet
+    page.get_by_role("link", name="Add proxy cluster").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Tag key").first.fill("a=b")
+    dialog.get_by_role("button", name="Create proxy cluster").click()
+    expect(dialog).to_contain_text("cannot contain")
+    axe(page)
+
+
+@pytest.mark.parametrize("look", [Look(320), Look(720), Look(2560)], ids=str)
+def test_nothing_is_wider_than_the_window(signed_in_page, alice, clusters, look):
+    """720 px are 1440 at 200 % zoom, 320 px are 1280 at 400 % (WCAG 1.4.10)."""
+    page = signed_in_page(alice)
+    for url in [
+        LIST,
+        f"{LIST}?q={'y' * 500}",
+        *(tab(clusters[1], name) for name in ("keys", "workers", "settings")),
+    ]:
+        page.goto(url)
+        assert page.evaluate("document.documentElement.scrollWidth") <= look.width, url
