@@ -24,6 +24,13 @@ LEVEL_CHOICES = [
 ]
 
 
+class EmailField(forms.EmailField):
+    def __init__(self, *, autocomplete: str) -> None:
+        widget = forms.EmailInput(attrs={"autocomplete": autocomplete, "autofocus": True})
+        # As long as the column; Django's form field takes longer ones.
+        super().__init__(label="E-mail address", max_length=254, widget=widget)
+
+
 class NameField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         widget = forms.TextInput(attrs={"autocomplete": "name"})
@@ -84,16 +91,12 @@ class AcceptForm(NewPasswordForm):
 class SetupForm(AcceptForm):
     """The first administrator."""
 
-    email = forms.EmailField(
-        label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True})
-    )
+    email = EmailField(autocomplete="username")
     field_order = ["email", "name", "password", "password_again"]
 
 
 class InvitationForm(forms.Form):
-    email = forms.EmailField(
-        label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "off", "autofocus": True})
-    )
+    email = EmailField(autocomplete="off")
     level = forms.ChoiceField(
         label="Level", choices=LEVEL_CHOICES, initial=Level.USER, widget=forms.RadioSelect
     )
@@ -114,9 +117,7 @@ class NameForm(forms.Form):
 
 
 class ForgottenForm(forms.Form):
-    email = forms.EmailField(
-        label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True})
-    )
+    email = EmailField(autocomplete="username")
 
 
 # --- allauth's, in our words -------------------------------------------------------------------
@@ -126,7 +127,6 @@ class SignInForm(LoginForm):  # type: ignore[misc]  # allauth has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["login"].label = "E-mail address"
-        self.fields["login"].max_length = 254
         self.fields["login"].widget.attrs = {"autocomplete": "username", "autofocus": True, "maxlength": 254}
         self.fields["password"].help_text = ""
         self.fields["password"].widget.attrs = {"autocomplete": "current-password"}

@@ -9,6 +9,7 @@ from allauth.mfa.recovery_codes import views as codes
 from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as keys
 from django.urls import path
+from django.views.decorators.cache import never_cache
 
 from accounts import views
 
@@ -22,15 +23,15 @@ urlpatterns = [
     path("confirm/", account.reauthenticate, name="account_reauthenticate"),
     path("confirm/code/", mfa.reauthenticate, name="mfa_reauthenticate"),
     path("confirm/security-key/", keys.reauthenticate_webauthn, name="mfa_reauthenticate_webauthn"),
-    # Below Settings > Security. allauth returns to the first two, which are that page.
+    # Below Settings > Security. What shows a secret stays out of the browser's cache. allauth returns to the first two, which are that page.
     path("settings/security/", views.security, name="mfa_index"),
     path("settings/security/", views.security, name="mfa_list_webauthn"),
     path("settings/security/password/", account.password_change, name="account_change_password"),
-    path("settings/security/app/", totp.activate_totp, name="mfa_activate_totp"),
+    path("settings/security/app/", never_cache(totp.activate_totp), name="mfa_activate_totp"),
     path("settings/security/app/removal/", totp.deactivate_totp, name="mfa_deactivate_totp"),
     path("settings/security/keys/new/", keys.add_webauthn, name="mfa_add_webauthn"),
     path("settings/security/keys/<int:pk>/name/", keys.edit_webauthn, name="mfa_edit_webauthn"),
     path("settings/security/keys/<int:pk>/removal/", keys.remove_webauthn, name="mfa_remove_webauthn"),
-    path("settings/security/codes/", codes.view_recovery_codes, name="mfa_view_recovery_codes"),
+    path("settings/security/codes/", never_cache(codes.view_recovery_codes), name="mfa_view_recovery_codes"),
     path("settings/security/codes/new/", codes.generate_recovery_codes, name="mfa_generate_recovery_codes"),
 ]

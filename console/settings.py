@@ -168,7 +168,15 @@ DATABASES = {"default": _database(env.text("DATABASE_URL", f"sqlite:///{DATA_DIR
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The cache holds the counters of the sign-in limits, so it is shared by all processes.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "console_cache"}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "console_cache",
+        # A full cache drops what it holds, counters of running limits too. The default of 300 is filled in a
+        # moment by somebody who tries one address after another.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"

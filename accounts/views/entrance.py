@@ -28,7 +28,7 @@ from ui.responses import render_form
 def setup(request: HttpRequest, token: str) -> HttpResponse:
     if not entrance.setup_is_open(token):
         raise WrongLink
-    form = SetupForm(request.POST or None)
+    form = SetupForm(request.POST if request.method == "POST" else None)
     if not form.is_valid():
         return render_form(request, "accounts/setup.html", form, {})
     data = form.cleaned_data
@@ -50,7 +50,9 @@ def invitation_accept(request: HttpRequest, token: str) -> HttpResponse:
     invitation = entrance.invitation_for(token)
     if invitation is None:
         raise WrongLink
-    form = AcceptForm(request.POST or None, account=Account(email=invitation.email))
+    form = AcceptForm(
+        request.POST if request.method == "POST" else None, account=Account(email=invitation.email)
+    )
     if not form.is_valid():
         return render_form(request, "accounts/invitation_accept.html", form, {"invitation": invitation})
     data = form.cleaned_data
@@ -71,7 +73,7 @@ def password_set(request: HttpRequest, token: str) -> HttpResponse:
     link = entrance.password_link_for(token)
     if link is None:
         raise WrongLink
-    form = NewPasswordForm(request.POST or None, account=link.account)
+    form = NewPasswordForm(request.POST if request.method == "POST" else None, account=link.account)
     if not form.is_valid():
         return render_form(request, "accounts/password_set.html", form, {"account": link.account})
     try:
@@ -90,7 +92,7 @@ def password_forgotten(request: HttpRequest) -> HttpResponse:
     """Says the same for every address, after the same time."""
     if not mail.is_configured():
         return render(request, "accounts/password_forgotten.html", {"mail": False})
-    form = ForgottenForm(request.POST or None)
+    form = ForgottenForm(request.POST if request.method == "POST" else None)
     if not form.is_valid():
         return render_form(request, "accounts/password_forgotten.html", form, {"mail": True})
     email = form.cleaned_data["email"].lower()
