@@ -17,6 +17,7 @@ import pytest
 
 from console import first_run
 from tests.house.checkout import ROOT, alive, children, dev_run, run_environment
+from tests.servers import postgres
 
 pytestmark = pytest.mark.process
 
@@ -176,3 +177,14 @@ class TestRunning:
                 assert "gunicorn" not in str(response.headers).lower()
             database = tmp_path / "data" / "console.sqlite3"
             assert stat.S_IMODE(database.stat().st_mode) == 0o600
+
+    def test_it_runs_on_postgresql_and_does_not_say_its_password(self, tmp_path: Path):
+        with postgres.server() as url:
+            env, log = run_environment(tmp_path, DATABASE_URL=url), tmp_path / "log"
+            with running(env, log) as process:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(timeout=30) == 0
+            password = url.rpartition("@")[0].rpartition(":")[2]
+        assert "PostgreSQL, postgres at 127.0.0.1:" in log.read_text()
+        assert password not in log.read_text()
+        assert not (tmp_path / "data" / "console.sqlite3").exists()
