@@ -108,7 +108,6 @@ def test_a_search_by_keyboard_alone(signed_in_page, alice, clusters):
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     expect(search).to_have_value("tags:Environment=sandbox")
-    page.keyboard.press("Escape")
     page.keyboard.press("Enter")
     expect(page.get_by_role("row")).to_have_count(2)
     expect(page).to_have_url(re.compile("q=tags%3AEnvironment%3Dsandbox"))
