@@ -5,7 +5,6 @@ import uuid
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render, resolve_url
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.http import AccountRequest
@@ -21,7 +20,6 @@ from ui.responses import go, is_fragment_request, render_form
 
 
 @require_safe
-@never_cache
 def cluster_keys(request: AccountRequest, cluster_id: str) -> HttpResponse:
     require(request.user, "keys.view")
     cluster = cluster_or_404(request.user, cluster_id)
@@ -37,7 +35,6 @@ def cluster_keys(request: AccountRequest, cluster_id: str) -> HttpResponse:
 
 
 @require_POST
-@never_cache
 def key_create(request: AccountRequest, cluster_id: str) -> HttpResponse:
     cluster = cluster_or_404(request.user, cluster_id, "keys.change")
     if not recently_authenticated(request):

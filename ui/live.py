@@ -17,7 +17,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 
 # Masked anew for each response, so it would make every answer a different one.
@@ -29,7 +29,4 @@ def live_response(request: HttpRequest, template: str, context: Mapping[str, Any
     response = render(request, template, context)
     etag = quote_etag(hashlib.sha256(_CSRF_VALUE.sub(b"", response.content)).hexdigest()[:32])
     response.headers["ETag"] = etag
-    # The page has the same address: going back must not find the fragment in the browser's cache.
-    response.headers["Cache-Control"] = "no-store"
-    patch_vary_headers(response, ["HX-Request"])
     return get_conditional_response(request, etag=etag, response=response) or response

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
+from django.urls import reverse
 
 from audit.models import Activity
 from keys import services
@@ -156,10 +157,10 @@ def test_two_at_once_cannot_both_be_the_last_that_fits(alice, cluster):
 def test_a_key_needs_a_person_who_is_here(alice, cluster):
     client = sign_in(alice, confirmed=False)
     response = add(client, cluster)
-    assert response.headers["HX-Redirect"].startswith("/sign-in/reauthenticate/?next=")
+    assert response.headers["HX-Redirect"].startswith(reverse("account_reauthenticate") + "?next=")
     assert not ClusterKey.objects.exists()
     plain = client.post(keys_url(cluster) + "new/")
-    assert plain.headers["Location"].startswith("/sign-in/reauthenticate/?next=")
+    assert plain.headers["Location"].startswith(reverse("account_reauthenticate") + "?next=")
 
 
 def test_who_may_make_and_delete_keys(client, bob_client, charlie_client, alice, cluster):
