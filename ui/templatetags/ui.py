@@ -11,12 +11,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from search.grammar import Pattern, Term
-from ui import text
+from ui import messages, text
 from ui.pagination import Sort
 
 register = template.Library()
 
 register.filter("visible", text.visible)
+register.filter("undo", messages.undo_of)
 
 # The longest first; a moment that is nearer than a minute is "just now".
 _UNITS = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
