@@ -1,6 +1,7 @@
 """Tags and filters for all templates."""
 
 import datetime as dt
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from heroicons.templatetags.heroicons import heroicon_micro
 
 from search.grammar import Pattern, Term
 from ui import messages, text
@@ -56,6 +58,14 @@ class TagLike(Protocol):
 def tag_filter(tag: TagLike) -> str:
     """The search for this tag, ready for a query string."""
     return quote(str(Term("tags", Pattern((f"{tag.key}={tag.value}",)))), safe="")
+
+
+@register.simple_tag
+@lru_cache
+def small_icon(name: str) -> str:
+    """A drawing that says nothing a word does not. Made once: for each row of a list it took a fifth of the page."""
+    drawing: str = heroicon_micro(name, size=16, aria_hidden="true")
+    return drawing
 
 
 @register.simple_tag
