@@ -6,14 +6,14 @@ console a database role without TRUNCATE and without ownership where that matter
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-_SQLITE = [
+SQLITE = [
     f"""
     CREATE TRIGGER activity_no_{act} BEFORE {act.upper()} ON audit_activity
     BEGIN SELECT RAISE(ABORT, 'activities are append-only'); END
     """
     for act in ("update", "delete")
 ]
-_POSTGRESQL = [
+POSTGRESQL = [
     """
     CREATE FUNCTION activity_append_only() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'activities are append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$
@@ -26,7 +26,7 @@ _POSTGRESQL = [
 
 
 def guard(schema_editor: BaseDatabaseSchemaEditor) -> None:
-    for statement in _SQLITE if schema_editor.connection.vendor == "sqlite" else _POSTGRESQL:
+    for statement in SQLITE if schema_editor.connection.vendor == "sqlite" else POSTGRESQL:
         schema_editor.execute(statement, params=None)
 
 
