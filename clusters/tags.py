@@ -78,10 +78,12 @@ class TagRows(forms.Widget):
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
         pairs = list(value.items()) if isinstance(value, dict) else list(value or [])
-        context["widget"]["rows"] = pairs[:MAX_TAGS] + [("", "")] * (
-            _SPARE_ROWS if len(pairs) < MAX_TAGS else 0
-        )
-        context["widget"]["invalid"] = (attrs or {}).get("aria-invalid") == "true"
+        spare = [("", "")] * _SPARE_ROWS if len(pairs) < MAX_TAGS else []
+        context["widget"]["rows"] = [
+            # The row that is wrong is the one that takes the focus.
+            (key, text, bool((key or text) and _problem(key.strip(), text.strip())))
+            for key, text in pairs[:MAX_TAGS] + spare
+        ]
         return context
 
 

@@ -9,22 +9,22 @@ urlpatterns = [
     path("networking/proxy-clusters/", views.cluster_list, name="cluster-list"),
     path("networking/proxy-clusters/completions/", views.cluster_completions, name="cluster-completions"),
     path("networking/proxy-clusters/new/", views.cluster_create, name="cluster-create"),
-    path("networking/proxy-clusters/<str:cluster_id>/head/", views.cluster_head, name="cluster-head"),
+    path("networking/proxy-clusters/<slug:cluster_id>/head/", views.cluster_head, name="cluster-head"),
     path(
-        "networking/proxy-clusters/<str:cluster_id>/workers/", views.cluster_workers, name="cluster-workers"
+        "networking/proxy-clusters/<slug:cluster_id>/workers/", views.cluster_workers, name="cluster-workers"
     ),
     path(
-        "networking/proxy-clusters/<str:cluster_id>/settings/",
+        "networking/proxy-clusters/<slug:cluster_id>/settings/",
         views.cluster_settings,
         name="cluster-settings",
     ),
     path(
-        "networking/proxy-clusters/<str:cluster_id>/settings/windows/",
+        "networking/proxy-clusters/<slug:cluster_id>/settings/windows/",
         views.cluster_windows,
         name="cluster-windows",
     ),
     path(
-        "networking/proxy-clusters/<str:cluster_id>/deletion/",
+        "networking/proxy-clusters/<slug:cluster_id>/deletion/",
         views.cluster_deletion,
         name="cluster-deletion",
     ),

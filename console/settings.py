@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from csp.constants import NONE, SELF
 
-from console import env
+from console import env, first_run
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("CONSOLE_DATA_DIR", str(BASE_DIR / "var"))).absolute()
@@ -141,8 +141,10 @@ _SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768;",
 }
-# gunicorn's threads outnumber PostgreSQL's default 100 connections, so they share a pool.
-_POSTGRES_OPTIONS = {"pool": {"min_size": 2, "max_size": 16, "timeout": 10}, "connect_timeout": 10}
+# The threads of a process share a pool, and all pools together leave some of PostgreSQL's default 100
+# connections to others.
+_POOL = {"min_size": 1, "max_size": max(4, 80 // first_run.workers()), "timeout": 10}
+_POSTGRES_OPTIONS = {"pool": _POOL, "connect_timeout": 10}
 _DATABASE_URL_HELP = (
     "DATABASE_URL: give postgres://user:password@host:5432/name or sqlite:////path/of/a/file."
 )
@@ -215,7 +217,11 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
 # How long a proof of who is at the keyboard holds before keys are made or people let in.
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
-ACCOUNT_FORMS = {"login": "accounts.forms.SignInForm", "change_password": "accounts.forms.PasswordForm"}
+ACCOUNT_FORMS = {
+    "login": "accounts.forms.SignInForm",
+    "reauthenticate": "accounts.forms.ConfirmForm",
+    "change_password": "accounts.forms.PasswordForm",
+}
 # Attempts by address and by account; allauth's counters, kept in the cache that all processes share.
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
@@ -231,6 +237,8 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_FORMS = {
+    "authenticate": "accounts.factor_forms.AuthenticateForm",
+    "reauthenticate": "accounts.factor_forms.ReauthenticateForm",
     "activate_totp": "accounts.factor_forms.ActivateTOTPForm",
     "add_webauthn": "accounts.factor_forms.AddKeyForm",
     "edit_webauthn": "accounts.factor_forms.RenameKeyForm",

@@ -5,6 +5,7 @@ import threading
 import uuid
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
@@ -92,6 +93,8 @@ def test_the_secret_is_in_that_one_response_and_nowhere_else(
             body = client.get(page, follow=True).content.decode()
             assert not any(spelling in body for spelling in spellings), page
     assert not any(spelling in caplog.text for spelling in spellings)
+    for session in Session.objects.all():
+        assert not any(spelling in str(session.get_decoded()) for spelling in spellings)
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f'SELECT * FROM "{table}"')  # noqa: S608  # the table's name comes from the database
