@@ -7,7 +7,7 @@ in the compatible system's API.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -55,12 +55,17 @@ class SecretField(forms.CharField):
 
 
 class SecretText(forms.Textarea):
+    """A textarea that never shows what it was given."""
+
     def format_value(self, value: Any) -> None:
         return None
 
 
 class KindForm(forms.Form):
     """The fields of one kind. Without `with_secrets` they are left out: stored secrets are replaced elsewhere."""
+
+    # Fields that most people leave alone; the page folds them away.
+    rare: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *args: Any, with_secrets: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -78,6 +83,16 @@ class KindForm(forms.Form):
         fields = cls.base_fields.items()
         apart = {*cls.secret_fields(), *_COLUMNS}
         return {name: field for name, field in fields if name not in apart}
+
+    def usual_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in self.rare]
+
+    def rare_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name in self.rare]
+
+    def shows_rare_fields(self) -> bool:
+        """Whether one of them says something."""
+        return any(field.errors or field.value() for field in self.rare_fields())
 
     def where(self) -> tuple[str, int]:
         """Host and port of a form that is valid."""
@@ -135,7 +150,7 @@ class CertificatesField(forms.CharField):
     """Certificates of authorities in PEM."""
 
     def __init__(self, **kwargs: Any) -> None:
-        attrs = {**PLAIN_INPUT, "placeholder": "-----BEGIN CERTIFICATE-----"}
+        attrs = {**PLAIN_INPUT, "rows": 4, "placeholder": "-----BEGIN CERTIFICATE-----"}
         defaults = {
             "label": "CA certificate",
             "required": False,
@@ -152,6 +167,8 @@ class CertificatesField(forms.CharField):
 
 class VerifiedForm(KindForm):
     """How the server's certificate is checked: by default it is."""
+
+    rare: ClassVar[tuple[str, ...]] = ("tls_insecure", "certificate_authority")
 
     tls_insecure = forms.BooleanField(
         label="Accept any certificate",

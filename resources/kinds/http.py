@@ -13,6 +13,8 @@ from resources.kinds.base import VerifiedForm
 class HttpForm(VerifiedForm):
     """Host and port are those of the URL."""
 
+    rare = (*VerifiedForm.rare, "host_override", "custom_headers", "headers_blacklist")
+
     url = forms.CharField(
         label="URL",
         max_length=300,
@@ -46,7 +48,7 @@ class HttpForm(VerifiedForm):
         label="Additional headers",
         max_length=8_000,
         required=False,
-        widget=forms.Textarea(attrs={**PLAIN_INPUT, "placeholder": "X-Environment: production"}),
+        widget=forms.Textarea(attrs={**PLAIN_INPUT, "rows": 3, "placeholder": "X-Environment: production"}),
         help_text="One a line, sent with each request. Everybody who sees this resource sees them: no secrets here.",
     )
     headers_blacklist = forms.CharField(

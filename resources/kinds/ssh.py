@@ -6,6 +6,8 @@ from resources.kinds.base import TcpForm, UsernameField
 
 
 class SshForm(TcpForm):
+    rare = ("allow_deprecated_key_exchanges",)
+
     username = UsernameField()
     port_forwarding = forms.BooleanField(
         label="Allow port forwarding",

@@ -3,7 +3,7 @@ from resources.kinds.http_auth.form import HttpAuthForm
 
 KIND = Kind(
     slug="httpAuth",
-    label="Website (authorization header)",
+    label="Website (header)",
     category=Category.WEBSITE,
     description="Workers add an Authorization header, such as a bearer token. Requests are logged.",
     icon="identification",

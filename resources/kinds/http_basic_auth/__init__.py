@@ -3,7 +3,7 @@ from resources.kinds.http_basic_auth.form import HttpBasicAuthForm
 
 KIND = Kind(
     slug="httpBasicAuth",
-    label="Website (basic authentication)",
+    label="Website (basic)",
     category=Category.WEBSITE,
     description="Workers add username and password. Requests are logged.",
     icon="lock-closed",

@@ -5,6 +5,8 @@ from resources.kinds.base import SecretField, TlsForm, UsernameField
 
 
 class MysqlForm(TlsForm):
+    rare = (*TlsForm.rare, "require_native_auth")
+
     username = UsernameField()
     password = SecretField(label="Password")
     database = forms.CharField(
