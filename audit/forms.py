@@ -107,6 +107,9 @@ class FilterForm(forms.Form):
         since, until = data.get("since"), data.get("until")
         if since and until and until <= since:
             self.add_error("until", "This is not later than the time it begins from.")
+        verb, kind = data.get("verb"), data.get("entity_type")
+        if verb and kind and Verb(verb).entity_type != kind:
+            self.add_error("entity_type", f"“{verb}” is of another kind: {Verb(verb).entity_type.label}.")
         return data
 
     def filters(self) -> Filters:

@@ -39,7 +39,8 @@ def history(alice: Account, bob: Account, cluster: Cluster) -> list[Activity]:
 
 def sentences(client: Client, query: str = "") -> list[str]:
     html = client.get(URL + query).text
-    return [re.sub("<[^>]+>", "", found) for found in re.findall(r"<summary>(.*?)</summary>", html)][1:]
+    rows = re.findall(r'<details id="activity-\d+">\s*<summary>(.*?)</summary>', html)
+    return [re.sub("<[^>]+>", "", row) for row in rows]
 
 
 def test_an_auditor_reads_sentences_newest_first(bob_client: Client, history: list[Activity]):
@@ -70,6 +71,10 @@ def test_a_stranger_is_sent_to_sign_in(client: Client, db: None, path: str):
         ("?outcome=denied", ["was refused POST /x/"]),
         ("?entity=keen-coffee&verb=proxy+cluster+updated", ["changed proxy cluster keen-coffee"]),
         ("?actor=alice@example.com&outcome=denied", []),
+        (
+            "?actor=alice@example.com&entity=keen-coffee&verb=proxy+cluster+created&outcome=done",
+            ["created proxy cluster keen-coffee"],
+        ),
         ("?since=2999-01-01T00:00", []),
         ("?until=2001-01-01T00:00", []),
     ],
@@ -98,6 +103,7 @@ def test_an_entity_is_found_by_its_id_after_it_was_renamed(
         ("?entity=%00", "Null characters are not allowed"),
         ("?actor=" + "x" * 5_000, "at most 254 characters (it has 5000)"),
         ("?outcome=%E2%80%AE", "is not in the list"),
+        ("?verb=signed+in&entity_type=resource", "“signed in” is of another kind: People."),
     ],
 )
 def test_a_wrong_value_is_said_at_its_field_and_shows_no_rows(
