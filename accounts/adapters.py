@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+import qrcode
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
+from qrcode.image.svg import SvgPathFillImage
 
 import sealing
 from accounts import reauthentication
@@ -94,6 +96,10 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no typ
     def generate_authenticator_name(self, user: Account, type: Authenticator.Type) -> str:
         count = Authenticator.objects.filter(user=user, type=type).count()
         return f"Security key {count + 1}" if count else "Security key"
+
+    def build_totp_svg(self, url: str) -> str:
+        # With a white ground: on a dark page, black on nothing could not be scanned.
+        return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
 
     def get_totp_issuer(self) -> str:
         return f"Proxy Clusters {settings.CONSOLE_HOST}"

@@ -6,6 +6,8 @@ from typing import Any
 
 from allauth.core import context
 from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
+from allauth.mfa.base.forms import ReauthenticateForm as AllauthReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm as AllauthActivateTOTPForm
 from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
@@ -19,6 +21,9 @@ from allauth.mfa.webauthn.forms import (
 )
 from django import forms
 from django.core.exceptions import ValidationError
+
+from accounts.models import Account
+from accounts.services import sign_in_failed
 
 MAX_KEY_NAME = 100
 # A registration with its attestation takes a few kilobytes.
@@ -38,8 +43,27 @@ class ActivateTOTPForm(AllauthActivateTOTPForm):  # type: ignore[misc]  # allaut
             self.secret = decrypt(sealed)
         else:
             session[SECRET_SESSION_KEY] = encrypt(self.secret)
-        self.fields["code"].label = "Code that the app shows"
-        self.fields["code"].widget.attrs = {"autocomplete": "one-time-code", "inputmode": "numeric"}
+        _draw_code(self, "Code that the app shows")
+
+
+def _draw_code(form: forms.Form, label: str) -> None:
+    form.fields["code"].label = label
+    attributes = {"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
+    form.fields["code"].widget.attrs = attributes
+
+
+class _Code:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _draw_code(self, "Code from your app, or a recovery code")  # type: ignore[arg-type]  # it is mixed into one
+
+
+class AuthenticateForm(_Code, AllauthAuthenticateForm):  # type: ignore[misc]  # allauth has no types
+    pass
+
+
+class ReauthenticateForm(_Code, AllauthReauthenticateForm):  # type: ignore[misc]  # allauth has no types
+    pass
 
 
 class CredentialField(forms.JSONField):
@@ -67,6 +91,8 @@ def _not_a_credential() -> ValidationError:
 class _Authenticate:
     """allauth takes the shape of an answer for granted in places; an answer of another shape is a wrong one."""
 
+    user: Account | None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["credential"] = CredentialField()  # type: ignore[attr-defined]  # every form has fields
@@ -75,7 +101,16 @@ class _Authenticate:
         try:
             return super().clean_credential()  # type: ignore[misc]  # of the form it is mixed into
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise get_adapter().validation_error("incorrect_code") from error
+            raise self._refused() from error
+        except ValidationError as error:
+            if error.code != "incorrect_code":
+                raise
+            raise self._refused() from error
+
+    def _refused(self) -> ValidationError:
+        email = self.user.email if self.user else ""
+        sign_in_failed(email=email, reason="security key refused", account=self.user)
+        return ValidationError("This key is not one of yours here, or it took too long. Try again.")
 
 
 class AuthenticateKeyForm(_Authenticate, AuthenticateWebAuthnForm):  # type: ignore[misc]  # allauth has no types

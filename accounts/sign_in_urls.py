@@ -22,8 +22,9 @@ urlpatterns = [
     # Who is at the keyboard right now?
     path("confirm/", account.reauthenticate, name="account_reauthenticate"),
     path("confirm/code/", mfa.reauthenticate, name="mfa_reauthenticate"),
-    path("confirm/security-key/", keys.reauthenticate_webauthn, name="mfa_reauthenticate_webauthn"),
-    # Below Settings > Security. What shows a secret stays out of the browser's cache. allauth returns to the first two, which are that page.
+    path("confirm/security-key/", views.confirm_with_key, name="mfa_reauthenticate_webauthn"),
+    # Below Settings > Security. allauth returns to the first two, which are that page; what shows a secret
+    # stays out of the browser's cache.
     path("settings/security/", views.security, name="mfa_index"),
     path("settings/security/", views.security, name="mfa_list_webauthn"),
     path("settings/security/password/", account.password_change, name="account_change_password"),

@@ -13,7 +13,7 @@ from accounts.views.people import (
     password_link_create,
     second_factor_remove,
 )
-from accounts.views.security import name_change, security, sessions_end
+from accounts.views.security import confirm_with_key, name_change, security, sessions_end
 
 __all__ = [
     "account_detail",
@@ -21,6 +21,7 @@ __all__ = [
     "account_list",
     "account_reinstate",
     "account_suspend",
+    "confirm_with_key",
     "invitation_accept",
     "invitation_create",
     "invitation_renew",

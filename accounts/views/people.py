@@ -65,7 +65,7 @@ def account_level(request: AccountRequest, account_id: str) -> HttpResponse:
         messages.error(request, str(error))
     else:
         undo = resolve_url("accounts:account-level", account.pk)
-        text = f"{account} is now {account.get_level_display().lower()}."
+        text = f"{account} now has the level {account.get_level_display()}."
         messages.undoable(request, text, undo_url=undo, fields={"level": before})
     return redirect("accounts:account-detail", account.pk)
 

@@ -1,7 +1,9 @@
 """Settings > Security: one's own name, password, second factors and sessions."""
 
 from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.views import ReauthenticateWebAuthnView
 from django.contrib.auth import update_session_auth_hash
+from django.forms import BaseForm
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -47,3 +49,13 @@ def sessions_end(request: AccountRequest) -> HttpResponse:
     update_session_auth_hash(request, account)  # this session stays
     messages.success(request, "You are signed out everywhere else.")
     return redirect("accounts:security")
+
+
+class ConfirmWithKeyView(ReauthenticateWebAuthnView):  # type: ignore[misc]  # allauth has no types
+    def form_invalid(self, form: BaseForm) -> HttpResponse:
+        """Back to the question, not to the sign-in page as allauth does, which sends on whoever is signed in."""
+        super().form_invalid(form)  # leaves the message
+        return redirect(self.passthrough_next_url(self.request.path))
+
+
+confirm_with_key = ConfirmWithKeyView.as_view()

@@ -25,7 +25,7 @@ def submit_sign_in(client: Client, email: str, password: str = PASSWORD, **field
 
 def add_app(account: Account) -> str:
     """The secret of an authenticator app, new for `account`."""
-    secret = generate_totp_secret()
+    secret: str = generate_totp_secret()
     TOTP.activate(account, secret)
     return secret
 
@@ -50,7 +50,7 @@ def link_in(response: Any) -> str:
 
 
 def is_signed_in(client: Client) -> bool:
-    return client.get("/settings/security/").status_code == 200
+    return bool(client.get("/settings/security/").status_code == 200)
 
 
 def at_once(*acts: Any) -> list[Any]:
@@ -82,4 +82,4 @@ def everything_stored() -> str:
 
 
 def has_factor(account: Account, kind: str) -> bool:
-    return Authenticator.objects.filter(user=account, type=kind).exists()
+    return bool(Authenticator.objects.filter(user=account, type=kind).exists())

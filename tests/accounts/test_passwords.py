@@ -31,6 +31,12 @@ NEW = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
 FORGOTTEN = "/sign-in/forgotten/"
 
 
+def path_in(text):
+    found = re.search(r"http://127\.0\.0\.1:8000(/new-password/[\w-]{43}/)", str(text))
+    assert found, text
+    return found[1]
+
+
 def make_link(client, account):
     return client.post(f"/settings/people/{account.pk}/password-link/")
 
@@ -160,7 +166,7 @@ def test_without_a_mail_server_the_page_says_whom_to_ask(client, charlie):
 def test_a_letter_brings_the_link(client, charlie, mail_server):
     client.post(FORGOTTEN, {"email": "CHARLIE@example.com"})
     (letter,) = mail.outbox
-    path = re.search(r"/new-password/[\w-]{43}/", letter.body)[0]
+    path = path_in(letter.body)
     assert client.post(path, NEW).status_code == 302
     activity = Activity.objects.get(verb="password link made")
     assert (activity.actor, activity.entity_id, activity.source_address) == (None, charlie.pk, "127.0.0.1")
@@ -209,7 +215,7 @@ def test_hostile_input_is_no_error_of_ours(client, mail_server, db, email):
 def test_the_command_prints_a_link_for_one_hour(alice):
     out = StringIO()
     call_command("account_recover", "Alice@Example.com", stdout=out)
-    path = re.search(r"http://127\.0\.0\.1:8000(/new-password/[\w-]{43}/)", out.getvalue())[1]
+    path = path_in(out.getvalue())
     with time_machine.travel(timezone.now() + dt.timedelta(minutes=61)):
         assert Client().get(path).status_code == 404
     assert Client().post(path, NEW).status_code == 302
@@ -219,7 +225,7 @@ def test_the_command_prints_a_link_for_one_hour(alice):
     assert (activity.actor, activity.entity_id, activity.source_address) == (None, alice.pk, None)
 
 
-@pytest.mark.parametrize("email", ["nobody@example.com", "", "charlie@example.com", "x\0"])
+@pytest.mark.parametrize("email", ["nobody@example.com", "", "charlie@example.com"])
 def test_the_command_says_when_there_is_nobody(charlie, email):
     Account.objects.update(is_active=False)
     with pytest.raises(CommandError, match="Nobody who can sign in"):

@@ -23,6 +23,7 @@ def page_of(account):
 def undoable_in(response):
     (message,) = response.context["messages"]
     undo = undo_of(message)
+    assert undo is not None
     assert f'action="{undo["undo_url"]}"' in response.content.decode()
     return str(message), undo
 
@@ -172,7 +173,7 @@ def test_a_level_is_changed_and_can_be_undone(alice_client, alice, charlie):
     charlie.refresh_from_db()
     assert charlie.level == Level.AUDITOR
     message, undo = undoable_in(response)
-    assert message == "Charlie is now auditor."
+    assert message == "Charlie now has the level Auditor."
     activity = Activity.objects.get()
     assert (activity.verb, activity.actor, activity.before, activity.after) == (
         "account level changed",

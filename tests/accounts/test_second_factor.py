@@ -9,6 +9,7 @@ from django.test import Client
 import sealing
 from accounts.factors import SEALED_FOR, SecondFactors
 from accounts.models import Account
+from accounts.policy import Level
 from audit.models import Activity
 from sealing import rotation
 from tests.accounts.people import (
@@ -73,7 +74,7 @@ def test_a_code_works_once(alice):
 
 
 def test_a_code_used_at_once_works_once(transactional_db):
-    alice = make_account("Alice", "admin")
+    alice = make_account("Alice", Level.ADMIN)
     code = code_of(add_app(alice))
     clients = [Client(), Client(), Client()]
     for client in clients:
