@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from django import forms
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
-from django.http import QueryDict
+from django.http import Http404, QueryDict
 from django.utils import timezone
 
 from audit.models import Activity
@@ -48,8 +49,14 @@ def raise_version(entity: models.Model, expected: int, **values: Any) -> None:
 
 
 def conflicting_changes(entity: Versioned, form: forms.Form) -> Sequence[Activity]:
-    """What others did to `entity` since the form was opened; the form is made ready to be sent over it."""
-    entity.refresh_from_db()
+    """What others did to `entity` since the form was opened; the form is made ready to be sent over it.
+
+    Http404 when what they did was to delete it.
+    """
+    try:
+        entity.refresh_from_db()
+    except ObjectDoesNotExist as error:
+        raise Http404 from error
     missed = entity.version - (form.cleaned_data["version"] or 0)
     data = cast(QueryDict, form.data).copy()
     data["version"] = str(entity.version)

@@ -89,9 +89,14 @@ def _in_words(window: Window) -> str:
 
 
 def cluster_delete(*, actor: Account, cluster: Cluster) -> None:
-    """Its resources stay, attached to no cluster; its keys and workers go with it."""
+    """Its resources stay, attached to no cluster; its keys and workers go with it.
+
+    Cluster.DoesNotExist when somebody else was faster.
+    """
     require(actor, "clusters.change")
     with transaction.atomic():
+        # Nothing joins it while it goes.
+        cluster = Cluster.objects.select_for_update().get(pk=cluster.pk)
         detached = cluster.resources.update(cluster=None, version=F("version") + 1)
         before = {
             "name": cluster.name,

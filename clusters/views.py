@@ -1,6 +1,7 @@
 """Networking > Proxy Clusters: the list, adding, and the tabs Workers and Settings of a cluster."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.http import HttpResponse
@@ -205,7 +206,9 @@ def cluster_deletion(request: AccountRequest, cluster_id: str) -> HttpResponse:
     sent = request.method == "POST"
     form = DeletionForm(request.POST if sent else None, expected=cluster.name)
     if sent and (not head.loses_more_than_itself or form.is_valid()):
-        services.cluster_delete(actor=request.user, cluster=cluster)
+        # Somebody else may have been faster; it is gone either way.
+        with suppress(Cluster.DoesNotExist):
+            services.cluster_delete(actor=request.user, cluster=cluster)
         messages.success(request, f"{cluster.name} is deleted.")
         return go(request, "clusters:cluster-list")
     return render_form(request, "clusters/cluster_deletion.html", form, {"head": head, "cluster": cluster})

@@ -45,8 +45,10 @@ def key_create(*, actor: Account, cluster: Cluster, request_id: uuid.UUID) -> tu
 
 
 def key_delete(*, actor: Account, key: ClusterKey) -> None:
+    """ClusterKey.DoesNotExist when somebody else was faster."""
     require(actor, "keys.change")
     with transaction.atomic():
+        key = ClusterKey.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=key.pk)
         before = {
             "cluster": key.cluster_id,
             "name": key.cluster.name,

@@ -1,6 +1,7 @@
 """The Keys tab of a cluster, and the modal that shows a new key once."""
 
 import uuid
+from contextlib import suppress
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -14,6 +15,7 @@ from clusters.forms import DeletionForm
 from clusters.selectors import cluster_head, cluster_or_404
 from keys import selectors, services
 from keys.commands import start_commands
+from keys.models import ClusterKey
 from ui import messages
 from ui.live import live_response
 from ui.responses import go, is_fragment_request, render_form
@@ -90,7 +92,9 @@ def key_deletion(request: AccountRequest, cluster_id: str, key_id: str) -> HttpR
     sent = request.method == "POST"
     form = DeletionForm(request.POST if sent else None, expected=key.cluster.name)
     if sent and (not online or form.is_valid()):
-        services.key_delete(actor=request.user, key=key)
+        # Somebody else may have been faster; it is gone either way.
+        with suppress(ClusterKey.DoesNotExist):
+            services.key_delete(actor=request.user, key=key)
         messages.success(request, f"The key {key_id} is deleted. No worker can join with it any more.")
         return go(request, "keys:cluster-keys", cluster_id)
     context = {"key": key, "cluster": key.cluster, "online": online}

@@ -74,9 +74,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(bob_client, db, sort)
     assert first.context["listing"].page.previous is None
 
 
-@pytest.mark.parametrize(
-    "cursor", ["x", "====", "W10", "bnVsbA", "WzEsMl0", "\0", "é", "A" * 5000]
-)
+@pytest.mark.parametrize("cursor", ["x", "====", "W10", "bnVsbA", "WzEsMl0", "\0", "é", "A" * 5000])
 def test_a_cursor_that_makes_no_sense_gives_the_first_page(bob_client, three, cursor):
     for sort in ("name", "workers", "created"):
         assert len(names(bob_client.get(LIST, {"after": cursor, "sort": sort}))) == 3

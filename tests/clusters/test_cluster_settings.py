@@ -164,3 +164,15 @@ def test_windows_saved_over_another_change_are_a_conflict(alice_client, cluster)
     response = alice_client.post(settings_url(cluster) + "windows/", windows(cluster, ("* 7 * * 0,6", "no")))
     assert response.status_code == 409
     assert not cluster.maintenance_windows.exists()
+
+
+def test_a_cluster_that_was_deleted_meanwhile_is_not_found(alice_client, cluster, monkeypatch):
+    """Deleted after the page found it and before the change is written."""
+    stale = Cluster.objects.get(pk=cluster.pk)
+    cluster.delete()
+    monkeypatch.setattr("clusters.selectors.cluster_or_404", lambda *args: stale)
+    assert alice_client.post(settings_url(stale), sent(stale, name="other")).status_code == 404
+    assert alice_client.post(settings_url(stale) + "windows/", windows(stale)).status_code in (302, 404)
+    deletion = alice_client.post(f"/networking/proxy-clusters/{stale.pk}/deletion/")
+    assert deletion.status_code == 302
+    assert not Activity.objects.filter(verb="proxy cluster deleted").exists()
