@@ -47,6 +47,7 @@ def test_what_is_lost_is_said_in_numbers_and_needs_the_name(alice_client, alice,
     assert Resource.objects.filter(cluster=None).count() == 3
     activity = Activity.objects.get(verb="proxy cluster deleted")
     assert activity.entity_name == "keen-coffee"
+    assert activity.before
     assert activity.before["resources detached"] == 3
 
 

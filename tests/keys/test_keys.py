@@ -35,7 +35,9 @@ def add(client, cluster, **fields):
 
 
 def secret_in(response):
-    return re.search(r"sdmpck_[0-9A-Za-z]{49}", response.content.decode())[0]
+    found = re.search(r"sdmpck_[0-9A-Za-z]{49}", response.content.decode())
+    assert found, "no secret key in this response"
+    return found[0]
 
 
 def test_a_new_key_is_shown_once_with_four_commands(alice_client, alice, cluster):
