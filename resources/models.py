@@ -1,5 +1,6 @@
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from clusters.models import Cluster, Tag
@@ -51,6 +52,11 @@ class Resource(models.Model):
             models.Index(fields=["created_at", "id"], name="resource_created"),  # sort by created
             models.Index(fields=["hostname"], name="resource_hostname"),  # hostname:
             models.Index(fields=["kind", "name_folded", "id"], name="resource_kind"),  # type:
+            # healthy:false and healthy:unknown, which usually are few among very many.
+            models.Index(fields=["name_folded", "id"], condition=Q(healthy=False), name="resource_unhealthy"),
+            models.Index(
+                fields=["name_folded", "id"], condition=Q(healthy__isnull=True), name="resource_unchecked"
+            ),
         ]
 
     def __str__(self) -> str:

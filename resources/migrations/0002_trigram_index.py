@@ -6,4 +6,7 @@ from ui.migrations import trigram_index
 class Migration(migrations.Migration):
     dependencies = [("resources", "0001_initial")]
 
-    operations = trigram_index("resources_resource", "name_folded")
+    operations = [
+        *trigram_index("resources_resource", "name_folded"),
+        *trigram_index("resources_resource", "hostname"),
+    ]
