@@ -75,5 +75,5 @@ def activity_export(request: HttpRequest) -> HttpResponseBase:
     return StreamingHttpResponse(
         in_pieces(chosen.write(activities)),
         content_type=chosen.content_type,
-        headers={"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"},
+        headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
     )
