@@ -13,7 +13,7 @@ from clusters.models import MAX_NAME as MAX_CLUSTER_NAME
 from clusters.models import Cluster
 from clusters.tags import TagsField, tags_of
 from resources.kinds import KINDS
-from resources.kinds.base import Kind
+from resources.kinds.base import Kind, in_a_sentence, name_what_is_missing
 from resources.models import MAX_NAME, Resource
 from resources.selectors import CredentialRow, cluster_named, is_name_taken, nearest_cluster_names
 from resources.services import Details
@@ -90,6 +90,7 @@ class ResourceForm(forms.Form):
             target = {name: getattr(resource, name) for name in ("hostname", "port", "username")}
             target |= resource.config
         super().__init__(data, initial=initial)
+        name_what_is_missing(self)
         self.part = kind.form(data, initial=target, with_secrets=resource is None)
 
     def is_valid(self) -> bool:
@@ -126,14 +127,21 @@ class CredentialForm(forms.Form):
     def __init__(self, data: QueryDict | None, *, resource: Resource, row: CredentialRow) -> None:
         super().__init__(data)
         self.row = row
+        what = in_a_sentence(row.label)
         field = copy.deepcopy(KINDS[resource.kind].secret_fields[row.field])
-        field.required = False  # `clean` asks for it, unless the stored one is removed
-        field.label = f"New {row.label[0].lower()}{row.label[1:]}"
+        field.label = f"New {what}"
         field.widget.attrs["autofocus"] = True
+        # Where it may be removed instead, `clean` asks for one of the two.
+        field.required = row.required or row.credential is None
         self.fields["secret"] = field
-        self.fields["remove"].label = f"Remove the stored {row.label.lower()}: the server asks for none"
-        if row.required or row.credential is None:
+        self.fields["remove"].label = f"Remove the stored {what}: the server asks for none"
+        if field.required:
             del self.fields["remove"]
+        name_what_is_missing(self)
+
+    @property
+    def forgot_secrets(self) -> bool:
+        return bool(self.data.get("secret"))
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -142,5 +150,5 @@ class CredentialForm(forms.Form):
         if data.get("remove") and data["secret"]:
             self.add_error("remove", "Either a new one, or none. Clear one of the two.")
         elif not data.get("remove") and not data["secret"]:
-            self.add_error("secret", f"Enter the {str(self.fields['secret'].label).lower()}.")
+            self.add_error("secret", self.fields["secret"].error_messages["required"])
         return data

@@ -61,6 +61,18 @@ class SecretText(forms.Textarea):
         return None
 
 
+def name_what_is_missing(form: forms.BaseForm) -> None:
+    """“Enter the database.” where Django would say that a field is required."""
+    for field in form.fields.values():
+        if field.error_messages.get("required") == forms.Field.default_error_messages["required"]:
+            field.error_messages["required"] = f"Enter the {in_a_sentence(str(field.label))}."
+
+
+def in_a_sentence(label: str) -> str:
+    """The label as it stands within a sentence: `URL` stays, `Password` does not."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+
+
 class KindForm(forms.Form):
     """The fields of one kind. Without `with_secrets` they are left out: stored secrets are replaced elsewhere."""
 
@@ -72,6 +84,7 @@ class KindForm(forms.Form):
         if not with_secrets:
             for name in self.secret_fields():
                 del self.fields[name]
+        name_what_is_missing(self)
 
     @classmethod
     def secret_fields(cls) -> dict[str, SecretField]:
