@@ -6,17 +6,13 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from console import first_run
-from tests.house.checkout import ROOT, alive, children, dev_run, run_environment
+from tests.house.checkout import ROOT, alive, children, dev_run, run_environment, running
 from tests.servers import postgres
 
 pytestmark = pytest.mark.process
@@ -103,39 +99,6 @@ class TestRefusals:
         done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert done.stderr.startswith("manage.py: CONSOLE_LOG_FORMAT='xml'")
-
-
-@contextmanager
-def running(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        # A session of its own, as a terminal gives one: signals of the test stay there.
-        process = subprocess.Popen(
-            [sys.executable, "dev", "run"],
-            env=env,
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        wait_until_it_answers(f"http://{env['CONSOLE_LISTEN']}/healthz", process, log)
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:  # the URL is the test's own
-                assert response.status == 200
-                return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.1)
-    pytest.fail(f"{url} does not answer: {log.read_text()}")
 
 
 class TestRunning:
