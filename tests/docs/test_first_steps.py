@@ -1,0 +1,21 @@
+"""README's first five minutes and the browser test that does them speak of the same buttons and fields."""
+
+import re
+
+from tests.docs.pages import code_spans, section
+from tests.house.checkout import ROOT
+
+STEPS = section(ROOT / "README.md", "The first five minutes")
+TEST = (ROOT / "tests" / "browser" / "test_first_five_minutes.py").read_text()
+
+
+def test_every_label_that_the_steps_name_is_used_by_the_test():
+    labels = re.findall(r"\*\*(.+?)\*\*|\*([^*\n]+)\*", re.sub(r"\s+", " ", STEPS))
+    named = {bold or slanted for bold, slanted in labels} - {"There is no administrator yet"}
+    assert {"Create administrator", "Add proxy cluster", "Waiting for a worker …"} <= named
+    assert not {label for label in named if label not in TEST}
+
+
+def test_every_value_that_the_steps_name_is_typed_by_the_test():
+    values = set(code_spans(STEPS)) - {"./dev run"}
+    assert not {value for value in values if value not in TEST}
