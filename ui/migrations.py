@@ -1,6 +1,5 @@
 """Migration steps that only one of the two databases needs."""
 
-from django.contrib.postgres.operations import TrigramExtension
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
@@ -13,11 +12,13 @@ def trigram_index(table: str, column: str) -> list[Operation]:
 
     def create(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         if schema_editor.connection.vendor == "postgresql":
+            # A trusted extension: the database's owner may create it.
+            schema_editor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
             schema_editor.execute(f'CREATE INDEX "{name}" ON "{table}" USING gin ("{column}" gin_trgm_ops)')
 
     def drop(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         if schema_editor.connection.vendor == "postgresql":
+            # The extension stays: other indexes may stand on it.
             schema_editor.execute(f'DROP INDEX "{name}"')
 
-    # The extension does nothing on other databases. It is a trusted one: the database's owner may create it.
-    return [TrigramExtension(), migrations.RunPython(create, drop)]
+    return [migrations.RunPython(create, drop)]
