@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum, auto
 
-from django.db.models import ManyToOneRel, Model, Q, QuerySet
+from django.db.models import Exists, ManyToOneRel, Model, OuterRef, Q, QuerySet
 
 from sdm.contract import address
 from search.grammar import Pattern
@@ -38,6 +38,10 @@ class Field(ABC):
     @abstractmethod
     def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
         """The rows whose field fits a value that is not empty; WrongValue when there can be none."""
+
+    def row_condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
+        """The same, to be asked of one row after the other: quick where a page full of them fits soon."""
+        return self.condition(model, value, matching)
 
     def recognises(self, text: str) -> bool:
         """Whether a bare word looks so much like a value of this field that it was probably meant."""
@@ -124,14 +128,18 @@ class Tags(Field):
     relation: str = ""
 
     def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
-        key, wanted = value.partition("=")
-        condition = fits("key", key)
-        if wanted is not None:
-            condition &= fits("value", wanted)
         relation = self._relation(model)
-        # The index on key, value and owner answers the subquery once. As a correlated EXISTS, SQLite would ask
-        # it for every row in the page's order: at 100,000 clusters 400 ms for a rare tag, against half of one.
-        return Q(pk__in=_rows(relation).filter(condition).values(relation.field.attname))
+        if value.partition("=")[0].is_literal:
+            # An owner has a key once, so a join doubles nothing, and costs half of what a subquery does.
+            return _fitting(value, prefix=f"{relation.name}__")
+        return Q(pk__in=_rows(relation).filter(_fitting(value)).values(relation.field.attname))
+
+    def row_condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
+        # For a rare tag this is the slower way: at 100,000 clusters SQLite looks for 400 ms, and collects all
+        # that have it in half of one. For a tag that 40,000 have it is the other way round: 1 ms against 60.
+        relation = self._relation(model)
+        owner = {relation.field.name: OuterRef("pk")}
+        return Q(Exists(_rows(relation).filter(_fitting(value), **owner)))
 
     def completions(self, model: type[Model], typed: str) -> Iterator[str]:
         tags = _rows(self._relation(model))
@@ -145,6 +153,13 @@ class Tags(Field):
         if not isinstance(relation, ManyToOneRel):
             raise TypeError(f"{model.__name__}.{relation.name} is not a table of tags.")
         return relation
+
+
+def _fitting(value: Pattern, prefix: str = "") -> Q:
+    """The tags that are meant by `Key=Value`, `Key=` or `Key`."""
+    key, wanted = value.partition("=")
+    condition = fits(f"{prefix}key", key)
+    return condition if wanted is None else condition & fits(f"{prefix}value", wanted)
 
 
 def fits(column: str, pattern: Pattern) -> Q:

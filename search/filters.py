@@ -3,7 +3,7 @@
 import difflib
 from dataclasses import dataclass
 from functools import reduce
-from operator import and_, or_
+from operator import or_
 from typing import Generic, NamedTuple, TypeVar
 
 from django.db.models import Model, Q, QuerySet
@@ -53,7 +53,9 @@ class Reading(Generic[M]):
     filters: "Filters[M]"
     search: Search
     matching: Matching
-    condition: Q
+    # One for each term.
+    conditions: tuple[Q, ...]
+    row_conditions: tuple[Q, ...]
     notices: tuple[Notice, ...]
 
     @property
@@ -67,7 +69,11 @@ class Reading(Generic[M]):
         return [Chip(str(term), str(self.search.without(index))) for index, term in enumerate(terms)]
 
     def apply(self, rows: QuerySet[M]) -> QuerySet[M]:
-        return rows.filter(self.condition)
+        return reduce(QuerySet.filter, self.conditions, rows)
+
+    def apply_row_by_row(self, rows: QuerySet[M]) -> QuerySet[M]:
+        """The same rows, for a database that goes through them in order until it has a page of them."""
+        return reduce(QuerySet.filter, self.row_conditions, rows)
 
     def best_change(self, rows: QuerySet[M]) -> Change | None:
         """For a search that finds nothing: the one change that finds most, of those that are tried."""
@@ -87,6 +93,7 @@ class Reading(Generic[M]):
 
 class _TermReading(NamedTuple):
     condition: Q
+    row_condition: Q
     notice: Notice | None = None
 
 
@@ -116,29 +123,36 @@ class Filters(Generic[M]):
         """Never fails: what is wrong with the text is in the reading's problem and notices."""
         search = parse(text)
         terms = [self._read_term(search, index, matching) for index in range(len(search.terms))]
-        condition = reduce(
-            and_, (term.condition for term in terms), NOTHING if search.problem else EVERYTHING
+        if search.problem:
+            terms = [_TermReading(NOTHING, NOTHING)]
+        return Reading(
+            self,
+            search,
+            matching,
+            conditions=tuple(term.condition for term in terms),
+            row_conditions=tuple(term.row_condition for term in terms),
+            notices=tuple(term.notice for term in terms if term.notice),
         )
-        notices = tuple(term.notice for term in terms if term.notice)
-        return Reading(self, search, matching, condition, notices)
 
     def _read_term(self, search: Search, index: int, matching: Matching) -> _TermReading:
         term = search.terms[index]
         if not can_be_stored(term.value):
             return _TermReading(
-                NOTHING, Notice(f"{_shown(term)} has a character that nothing here can have.")
+                NOTHING, NOTHING, Notice(f"{_shown(term)} has a character that nothing here can have.")
             )
         field = self.field(term.word)
         if field is None:
-            return _TermReading(self._anywhere(term, matching), self._about_free_text(search, index))
+            anywhere = self._anywhere(term, matching)
+            return _TermReading(anywhere, anywhere, self._about_free_text(search, index))
         if term.value.is_empty:
             return _TermReading(
-                EVERYTHING, Notice(f"{field.name}: has no value yet, so it leaves nothing out.")
+                EVERYTHING, EVERYTHING, Notice(f"{field.name}: has no value yet, so it leaves nothing out.")
             )
+        question = (self.model, term.value, matching)
         try:
-            return _TermReading(field.condition(self.model, term.value, matching))
+            return _TermReading(field.condition(*question), field.row_condition(*question))
         except WrongValue as wrong:
-            return _TermReading(NOTHING, Notice(str(wrong)))
+            return _TermReading(NOTHING, NOTHING, Notice(str(wrong)))
 
     def _anywhere(self, term: Term, matching: Matching) -> Q:
         """Free text: in any of the fields that take it. Empty quotes leave nothing out."""

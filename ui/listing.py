@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from django.db import connection
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from search.completions import complete
 from search.filters import Change, Filters, Reading
-from ui.pagination import Page, Sort, paginate
+from ui.pagination import Page, Sort, Walk, paginate
 
 M = TypeVar("M", bound=Model)
 
 # Longer searches are refused by the grammar; the page still repeats this much of them.
 _MAX_SHOWN = 20_000
+# What is few, and what is many where counting has no limit of its own.
+_FEW = 200
+_MANY = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +55,51 @@ def list_rows(
     text = request.GET.get("q", "")[:_MAX_SHOWN]
     reading = filters.read(text)
     sort = Sort.read(request.GET, sorts, default)
-    found = reading.apply(rows)
-    counted = found.order_by()
-    total = counted.count() if counted_to is None else counted[:counted_to].count()
+    source = _source(rows, reading, counted_to)
     page = paginate(
-        found,
+        source.rows,
         request.GET,
         field=sorts[sort.column],
         descending=sort.descending,
-        total=total,
+        total=source.total,
         counted_to=counted_to,
+        collected=source.collected,
+        walk=source.walk,
     )
-    change = reading.best_change(rows) if total == 0 and reading.search.terms else None
+    change = reading.best_change(rows) if source.total == 0 and reading.search.terms else None
     return Listing(text, reading, sort, page, change)
+
+
+class _Source(NamedTuple, Generic[M]):
+    """Where the rows of a page come from, and how many there are."""
+
+    rows: QuerySet[M]
+    total: int
+    collected: bool = False
+    walk: Walk[M] | None = None
+
+
+def _source(rows: QuerySet[M], reading: Reading[M], counted_to: int | None) -> _Source[M]:
+    """The rows that match, in the form that gives a page of them soonest: few are named one by one, many are met
+    on a short walk in the page's order."""
+    found = reading.apply(rows)
+    matching = found.order_by()
+    if not reading.search.terms:
+        return _Source(found, _count(matching, counted_to))
+    enough = counted_to or _MANY
+    some = list(matching.values_list("pk", flat=True)[:enough])
+    if len(some) == enough:
+        total = enough if counted_to else matching.count()
+        return _Source(found, total, collected=True, walk=Walk(rows, reading.apply_row_by_row(rows)))
+    # SQLite reads all names for a part of one: once is enough. PostgreSQL has an index for that, which answers
+    # again sooner than thousands of keys are looked up.
+    if connection.vendor == "sqlite" or len(some) <= _FEW:
+        found = rows.filter(pk__in=some)
+    return _Source(found, len(some), collected=True)
+
+
+def _count(rows: QuerySet[M], counted_to: int | None) -> int:
+    return rows.count() if counted_to is None else rows[:counted_to].count()
 
 
 def render_completions(request: HttpRequest, filters: Filters[M]) -> HttpResponse:

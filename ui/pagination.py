@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from django.core.exceptions import ValidationError
-from django.db.models import Field, Model, Q, QuerySet
+from django.db.models import F, Field, Model, Q, QuerySet
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Coalesce
 from django.http import QueryDict
 
 M = TypeVar("M", bound=Model)
 
 PAGE_SIZE = 50
+# So many rows are looked at in the page's order before all that match are collected and sorted.
+_NEAR = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,14 @@ class Page(Generic[M]):
         return f"{self.total:,}"
 
 
+@dataclass(frozen=True, slots=True)
+class Walk(Generic[M]):
+    """Where a page of many matches is looked for first: among the next of `every` row, each asked by itself."""
+
+    every: QuerySet[M]
+    matching: QuerySet[M]
+
+
 def paginate(
     rows: QuerySet[M],
     query: QueryDict,
@@ -56,19 +68,23 @@ def paginate(
     total: int,
     size: int = PAGE_SIZE,
     counted_to: int | None = None,
+    collected: bool = False,
+    walk: Walk[M] | None = None,
 ) -> Page[M]:
     """The page that `?after=` or `?before=` names, ordered by `field` and then by primary key.
 
-    `field` must not be null. A cursor that makes no sense gives the first page: it is a stale link, not an attack
+    `field` must not be null. With `collected`, rows are found by their conditions and not by walking along the
+    order; `walk` is tried before. A cursor that makes no sense gives the first page: it is a stale link, not an attack
     worth an error.
     """
     backward = "before" in query and "after" not in query
     cursor = _decode(query.get("before" if backward else "after", ""), rows.model, field)
     reverse = descending != backward
-    prefix = "-" if reverse else ""
-    beyond = rows.filter(_beyond(field, cursor, reverse=reverse)) if cursor is not None else rows
-    fields = [field] if field == "pk" else [field, "pk"]
-    found = list(beyond.order_by(*(prefix + name for name in fields))[: size + 1])
+    beyond = _beyond(field, cursor, reverse=reverse) if cursor is not None else Q()
+    found = _near(walk, beyond, field, size + 1, reverse=reverse) if walk else []
+    if not found:
+        order = _order(field, reverse=reverse, collected=collected)
+        found = list(rows.filter(beyond).order_by(*order)[: size + 1])
     more = len(found) > size
     if cursor is not None and not found:
         # What stood behind the cursor is gone.
@@ -80,6 +96,8 @@ def paginate(
             total=total,
             size=size,
             counted_to=counted_to,
+            collected=collected,
+            walk=walk,
         )
     found = found[:size]
     if backward:
@@ -93,6 +111,25 @@ def paginate(
         total=total,
         counted_to=counted_to,
     )
+
+
+def _order(field: str, *, reverse: bool, collected: bool = False) -> list[OrderBy]:
+    names = ["pk"] if field == "pk" else [field, "pk"]
+    # No index serves an expression: the database has to find the rows by what they must fit, and sort them.
+    # Left the choice, a planner may walk an index for seconds to where the matches stand together.
+    columns = [Coalesce(name, name) if collected else F(name) for name in names]
+    return [column.desc() if reverse else column.asc() for column in columns]
+
+
+def _near(walk: Walk[M], beyond: Q, field: str, size: int, *, reverse: bool) -> list[M]:
+    """The first `size` matches, if the next rows hold so many; otherwise none, after little work."""
+    order = _order(field, reverse=reverse)
+    edge = walk.every.filter(beyond).order_by(*order).values_list(field, "pk")[_NEAR : _NEAR + 1].first()
+    near = walk.matching.filter(beyond)
+    if edge is not None:
+        near = near.filter(_beyond(field, edge, reverse=not reverse))
+    found = list(near.order_by(*order)[:size])
+    return found if len(found) == size else []
 
 
 def in_chunks(rows: QuerySet[M], *, field: str, size: int) -> Iterator[M]:

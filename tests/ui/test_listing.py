@@ -1,0 +1,88 @@
+"""However the rows of a page are come by, they are the same rows."""
+
+import itertools
+
+import pytest
+from django.test import RequestFactory
+
+from clusters.models import Cluster
+from clusters.selectors import CLUSTER_FILTERS, CLUSTER_SORTS
+from tests.search.declared import make_cluster
+from ui import listing, pagination
+from ui.listing import Listing, list_rows
+
+pytestmark = pytest.mark.django_db
+
+# Few, so that each page is one of several.
+SIZE = 7
+
+
+@pytest.fixture(autouse=True)
+def _small_pages(monkeypatch: pytest.MonkeyPatch):
+    paginate = pagination.paginate
+    monkeypatch.setattr(listing, "paginate", lambda *args, **kwargs: paginate(*args, size=SIZE, **kwargs))
+
+
+@pytest.fixture
+def clusters() -> list[Cluster]:
+    """Matches stand everywhere for one tag, and only at the end of the names for the other."""
+    return [
+        make_cluster(
+            f"c{number:02}",
+            tags={"Parity": "even" if number % 2 else "odd", "Half": "first" if number < 30 else "last"},
+            workers=number % 3,
+        )
+        for number in range(60)
+    ]
+
+
+def page(q: str, sort: str, counted_to: int | None, **cursor: str) -> Listing[Cluster]:
+    request = RequestFactory().get("/", {"q": q, "sort": sort, **cursor})
+    rows = Cluster.objects.prefetch_related("tags")
+    return list_rows(request, rows, CLUSTER_FILTERS, sorts=CLUSTER_SORTS, counted_to=counted_to)
+
+
+def names(found: Listing[Cluster]) -> list[str]:
+    return [cluster.name for cluster in found.page.rows]
+
+
+@pytest.mark.parametrize("counted_to", [None, 20])
+@pytest.mark.parametrize("sort", ["name", "-name", "-workers"])
+@pytest.mark.parametrize(
+    "q", ["tags:Parity=odd", "tags:Half=last", "tags:Parity", "c1", "c tags:Half=last", "nowhere"]
+)
+@pytest.mark.parametrize(
+    ("few", "many", "near"),
+    [(200, 2_000, 2_000), (0, 2_000, 2_000), (0, 5, 20), (0, 5, 2_000), (0, 5, 1)],
+    ids=["named one by one", "collected", "walked, or collected", "walked to the end", "not walked"],
+)
+def test_pages_hold_every_match_once_and_in_order_there_and_back(
+    clusters: list[Cluster],
+    monkeypatch: pytest.MonkeyPatch,
+    q: str,
+    sort: str,
+    counted_to: int | None,
+    few: int,
+    many: int,
+    near: int,
+):
+    monkeypatch.setattr(listing, "_FEW", few)
+    monkeypatch.setattr(listing, "_MANY", many)
+    monkeypatch.setattr(pagination, "_NEAR", near)
+    field = CLUSTER_SORTS[sort.removeprefix("-")]
+    prefix = "-" if sort.startswith("-") else ""
+    found = CLUSTER_FILTERS.read(q).apply(Cluster.objects.all()).order_by(f"{prefix}{field}", f"{prefix}pk")
+    ordered = list(found.values_list("name", flat=True))
+    expected = [ordered[start : start + SIZE] for start in range(0, len(ordered), SIZE)]
+    first = page(q, sort, counted_to)
+    assert first.page.total == min(found.count(), counted_to or 60)
+    seen, current = [names(first)], first
+    while current.page.next:
+        current = page(q, sort, counted_to, after=current.page.next)
+        seen.append(names(current))
+    assert seen == (expected or [[]])
+    back = [names(current)]
+    while current.page.previous:
+        current = page(q, sort, counted_to, before=current.page.previous)
+        back.append(names(current))
+    assert list(itertools.chain(*reversed(back))) == ordered
