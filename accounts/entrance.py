@@ -107,18 +107,18 @@ def password_set(*, token: str, password: str) -> Account:
     return account
 
 
-def password_link_request(*, email: str) -> Issued | None:
+def password_link_request(*, email: str) -> Issued[PasswordLink] | None:
     """A link to mail to whoever asked for it; None where there is nobody to mail it to."""
     return _password_link_issue(email, valid=PASSWORD_LINK_VALID)
 
 
-def password_link_recover(*, email: str) -> Issued | None:
+def password_link_recover(*, email: str) -> Issued[PasswordLink] | None:
     """A link for the console's own machine: whoever can run its commands may let anybody in."""
     return _password_link_issue(email, valid=RECOVERY_LINK_VALID)
 
 
 @transaction.atomic
-def _password_link_issue(email: str, *, valid: dt.timedelta) -> Issued | None:
+def _password_link_issue(email: str, *, valid: dt.timedelta) -> Issued[PasswordLink] | None:
     account = Account.objects.select_for_update().filter(email=email.lower(), is_active=True).first()
     if account is None:
         return None

@@ -34,6 +34,7 @@ class EmailField(forms.EmailField):
 class NameField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         widget = forms.TextInput(attrs={"autocomplete": "name"})
+        kwargs.setdefault("error_messages", {"required": "Enter the name that others here know you by."})
         super().__init__(label="Name", max_length=150, widget=widget, **kwargs)
 
     def clean(self, value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
@@ -19,15 +20,18 @@ CHANGE = "accounts.change"
 LAST_ADMINISTRATOR = "{} is the last active administrator. Make somebody else an administrator first."
 
 
+Link = TypeVar("Link", Invitation, PasswordLink)
+
+
 class Refused(Exception):
     """What the actor may do, and yet not here and now. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(Generic[Link]):
     """A one-time link to hand over. `token` is a secret and exists nowhere else."""
 
-    link: Invitation | PasswordLink
+    link: Link
     token: str
 
 
@@ -105,7 +109,7 @@ def _refuse_last_administrator(account: Account) -> None:
 
 
 @transaction.atomic
-def invitation_create(*, actor: Account, email: str, level: Level) -> Issued:
+def invitation_create(*, actor: Account, email: str, level: Level) -> Issued[Invitation]:
     require(actor, CHANGE)
     email = email.lower()
     if Account.objects.filter(email=email).exists():
@@ -129,7 +133,7 @@ def invitation_create(*, actor: Account, email: str, level: Level) -> Issued:
 
 
 @transaction.atomic
-def invitation_renew(*, actor: Account, invitation: Invitation) -> Issued:
+def invitation_renew(*, actor: Account, invitation: Invitation) -> Issued[Invitation]:
     """A new link for the same invitation; the old one ends."""
     require(actor, CHANGE)
     invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
@@ -158,7 +162,7 @@ def invitation_withdraw(*, actor: Account, invitation: Invitation) -> bool:
 
 
 @transaction.atomic
-def password_link_create(*, actor: Account, account: Account) -> Issued:
+def password_link_create(*, actor: Account, account: Account) -> Issued[PasswordLink]:
     """A link that sets a new password. The old one works until it is used."""
     require(actor, CHANGE)
     account = Account.objects.select_for_update().get(pk=account.pk)
@@ -169,7 +173,7 @@ def password_link_create(*, actor: Account, account: Account) -> Issued:
     return issued
 
 
-def password_link_replace(account: Account, *, valid: dt.timedelta) -> Issued:
+def password_link_replace(account: Account, *, valid: dt.timedelta) -> Issued[PasswordLink]:
     """A new link for `account`, whose row the caller has locked; the one before ends."""
     token, now = tokens.new_token(), timezone.now()
     values = {"token_hash": tokens.hash_of(token), "created_at": now, "expires_at": now + valid}
@@ -177,10 +181,15 @@ def password_link_replace(account: Account, *, valid: dt.timedelta) -> Issued:
     return Issued(link, token)
 
 
-@transaction.atomic
 def second_factor_remove(*, actor: Account, account: Account) -> int:
     """Remove every second factor of somebody who lost theirs; how many there were, recovery codes not counted."""
     require(actor, CHANGE)
+    return factors_remove(actor=actor, account=account)
+
+
+@transaction.atomic
+def factors_remove(*, actor: Account | None, account: Account) -> int:
+    """The same for the console's own machine, where there is no actor and nobody to ask."""
     account = Account.objects.select_for_update().get(pk=account.pk)
     factors = Authenticator.objects.filter(user=account)
     types = sorted(factors.exclude(type=Authenticator.Type.RECOVERY_CODES).values_list("type", flat=True))

@@ -23,22 +23,25 @@ DEBUG = False
 
 # --- Where the console is reached -------------------------------------------------------------
 
-CONSOLE_URL = env.origin("CONSOLE_URL", "http://127.0.0.1:8000")
+CONSOLE_URL = env.origin("CONSOLE_URL", first_run.listen().url)
 _url = urlsplit(CONSOLE_URL)
 _https = _url.scheme == "https"
 CONSOLE_HOST = _url.hostname or ""
 ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("CONSOLE_TRUSTED_PROXIES", 0, low=0, high=10)
+if _https and not ALLAUTH_TRUSTED_PROXY_COUNT:
+    # The console speaks plain HTTP itself: whoever says https and trusts no proxy is redirected for ever.
+    raise env.SettingError(
+        f"CONSOLE_URL={CONSOLE_URL!r} needs a proxy that ends TLS: set CONSOLE_TRUSTED_PROXIES to how many there are, "
+        "usually 1."
+    )
 
 ALLOWED_HOSTS = [CONSOLE_HOST, "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [CONSOLE_URL] if _https else []
 SECURE_SSL_REDIRECT = _https
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # a probe speaks to the process itself, without the proxy's TLS
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if _https and ALLAUTH_TRUSTED_PROXY_COUNT else None
-)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
-SECURE_HSTS_PRELOAD = _https
+# One console has no say over other hosts below its name, nor over the browsers' preload lists.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SECURE = _https
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_NAME = "__Host-session" if _https else "session"
@@ -93,6 +96,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "console.middleware.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -143,8 +147,8 @@ _SQLITE_OPTIONS = {
 }
 # The threads of a process share a pool, and all pools together leave some of PostgreSQL's default 100
 # connections to others.
-_POOL = {"min_size": 1, "max_size": max(4, 80 // first_run.workers()), "timeout": 10}
-_POSTGRES_OPTIONS = {"pool": _POOL, "connect_timeout": 10}
+_POOL = {"min_size": 1, "max_size": max(4, 80 // first_run.workers()), "timeout": 5}
+_POSTGRES_OPTIONS = {"pool": _POOL, "connect_timeout": 5}
 _DATABASE_URL_HELP = (
     "DATABASE_URL: give postgres://user:password@host:5432/name or sqlite:////path/of/a/file."
 )
@@ -284,6 +288,10 @@ LOGGING = {
     "filters": {"hide_tokens": {"()": "accounts.tokens.HideTokens"}},
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": _LOG_FORMAT, "filters": ["hide_tokens"]}
+    },
+    "loggers": {
+        # Any stranger can send a wrong Host header, as often as they like; 400 is answer enough.
+        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
 }

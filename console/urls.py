@@ -4,7 +4,6 @@ from console import views
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("healthz", views.healthz, name="healthz"),
     path("", include("accounts.urls")),
     path("", include("clusters.urls")),
     path("", include("keys.urls")),

@@ -1,7 +1,6 @@
-"""The front page, the probe, and the pages that say what went wrong."""
+"""The front page, and the pages that say what went wrong."""
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
@@ -13,14 +12,6 @@ def home(request: HttpRequest) -> HttpResponse:
     if request.user.has_perm("clusters.view"):
         return redirect("clusters:cluster-list")
     return render(request, "console/home.html")
-
-
-@login_not_required
-def healthz(request: HttpRequest) -> HttpResponse:
-    """200 when this process answers and its database does."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return HttpResponse("ok\n", content_type="text/plain")
 
 
 def _problem(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:

@@ -40,7 +40,7 @@ def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> lis
             "On Linux with the sdm command. Runs as the service sdm-worker.",
             _systemd(own_port),
         ),
-        Command("kubernetes", "Kubernetes", "With deploy/kubernetes of this release.", _kubernetes(keys)),
+        Command("kubernetes", "Kubernetes", "With the manifests in deploy/kubernetes.", _kubernetes(keys)),
         Command("shell", "Shell", "In a terminal, to try it. Ends with Ctrl-C.", _shell(own_port)),
     ]
 

@@ -126,7 +126,7 @@ def invitation_renew(request: AccountRequest, pk: int) -> HttpResponse:
     return _show_invitation(request, issued)
 
 
-def _show_invitation(request: AccountRequest, issued: services.Issued) -> HttpResponse:
+def _show_invitation(request: AccountRequest, issued: services.Issued[Invitation]) -> HttpResponse:
     """The one response with the link."""
     assert isinstance(issued.link, Invitation)  # noqa: S101  # for the type checker
     url = _absolute("accounts:invitation-accept", issued.token)

@@ -4,6 +4,7 @@ from io import StringIO
 
 import pytest
 import time_machine
+from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -223,6 +224,17 @@ def test_the_command_prints_a_link_for_one_hour(alice):
     assert alice.check_password(NEW_PASSWORD)
     activity = Activity.objects.get(verb="password link made")
     assert (activity.actor, activity.entity_id, activity.source_address) == (None, alice.pk, None)
+
+
+def test_the_command_removes_a_lost_second_factor_when_asked(alice):
+    Authenticator.objects.create(user=alice, type=Authenticator.Type.TOTP, data={})
+    out = StringIO()
+    call_command("account_recover", alice.email, stdout=out)
+    assert Authenticator.objects.exists()
+    call_command("account_recover", alice.email, "--remove-second-factor", stdout=out)
+    assert not Authenticator.objects.exists()
+    assert "Second factors removed: 1." in out.getvalue()
+    assert Activity.objects.get(verb="second factor removed").before == {"types": ["totp"]}
 
 
 @pytest.mark.parametrize("email", ["nobody@example.com", "", "charlie@example.com"])

@@ -13,7 +13,6 @@ from tests.every.routes import all_routes
 
 # Fragments and files: what no person opens as a page.
 NOT_PAGES = {
-    "healthz",
     "clusters:cluster-head",
     "clusters:cluster-completions",
     "keys:key-arrivals",

@@ -51,6 +51,6 @@ def test_commands_of_manage_py_exist_with_their_options(page: Path):
 
 def test_these_tests_see_the_commands():
     named = {name for page in PAGES for name, _ in _manage_commands(page)}
-    assert {"rotate_secrets", "account_recover", "check", "clearsessions", "shell"} <= named
+    assert {"rotate_secrets", "account_recover", "check"} <= named
     options = {option for page in PAGES for _, options in _manage_commands(page) for option in options}
-    assert {"--dry-run", "--prune", "--print-key", "--deploy", "-c"} <= options
+    assert {"--dry-run", "--prune", "--print-key", "--deploy", "--remove-second-factor"} <= options

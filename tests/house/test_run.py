@@ -62,6 +62,7 @@ class TestRefusals:
         ("name", "value", "advice"),
         [
             ("CONSOLE_URL", "console.example.com", "such as https://console.example.com"),
+            ("CONSOLE_URL", "https://console.example.com", "set CONSOLE_TRUSTED_PROXIES"),
             ("CONSOLE_TRUSTED_PROXIES", "yes", "a whole number from 0 to 10"),
             ("CONSOLE_LOG_FORMAT", "xml", "one of text, json"),
             ("CONSOLE_SECRET_KEY_FILE", "/nowhere/key", "cannot read /nowhere/key"),

@@ -28,6 +28,8 @@ class Command(BaseCommand):
         verbosity = options["verbosity"]
         call_command("migrate", interactive=False, verbosity=verbosity)
         call_command("createcachetable", verbosity=verbosity)
+        # Sessions that have ended are of use to nobody; a start is often enough to sweep them away.
+        call_command("clearsessions", verbosity=verbosity)
         call_command("collectstatic", interactive=False, verbosity=verbosity)
         for line in notice():
             self.stdout.write(line)
