@@ -97,7 +97,7 @@ def test_two_submissions_at_once_make_one_administrator(transactional_db):
         ("email", "", "required"),
         ("email", "root", "valid email"),
         ("email", "a" * 300 + "@example.com", "254"),
-        ("name", "", "required"),
+        ("name", "", "enter the name"),
         ("name", "Ro\not", "cannot see"),
         ("name", "\u202egor", "cannot see"),
         ("name", "x" * 151, "150"),
