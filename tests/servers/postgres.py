@@ -31,16 +31,23 @@ def server() -> Iterator[str]:
     """Start a server; its URL, with a password made for this once."""
     directory = Path(tempfile.mkdtemp(prefix="console-postgres-"))
     try:
-        password = _initialise(directory)
-        port = _free_port()
-        process = _start(directory, port)
-        try:
-            _wait_until_ready(process, port, directory)
-            yield f"postgres://{USER}:{password}@127.0.0.1:{port}/postgres"
-        finally:
-            _stop(process)
+        with server_in(directory) as url:
+            yield url
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def server_in(directory: Path) -> Iterator[str]:
+    """The same on the data in `directory`, which is made there the first time and stays."""
+    password = _initialised(directory) or _initialise(directory)
+    port = _free_port()
+    process = _start(directory, port)
+    try:
+        _wait_until_ready(process, port, directory)
+        yield f"postgres://{USER}:{password}@127.0.0.1:{port}/postgres"
+    finally:
+        _stop(process)
 
 
 def program(name: str) -> str:
@@ -59,6 +66,11 @@ def _as_owner() -> list[str]:
     if os.geteuid() == 0:
         command += ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
     return command
+
+
+def _initialised(directory: Path) -> str | None:
+    """The password of the data that is there."""
+    return (directory / "password").read_text() if (directory / "data" / "PG_VERSION").exists() else None
 
 
 def _initialise(directory: Path) -> str:
