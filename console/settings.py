@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "ui",
     "search",
     "sealing",
+    "events",
     "audit",
     "accounts",
     "clusters",
