@@ -9,9 +9,18 @@ class Level(models.TextChoices):
     USER = "user", "User"
 
 
-VIEW_PERMISSIONS = frozenset({"accounts.view", "audit.view", "clusters.view", "keys.view", "resources.view"})
+VIEW_PERMISSIONS = frozenset(
+    {"accounts.view", "audit.view", "authority.view", "clusters.view", "keys.view", "resources.view"}
+)
 CHANGE_PERMISSIONS = frozenset(
-    {"accounts.change", "clusters.change", "keys.change", "resources.change", "resources.replace_credentials"}
+    {
+        "accounts.change",
+        "authority.change",
+        "clusters.change",
+        "keys.change",
+        "resources.change",
+        "resources.replace_credentials",
+    }
 )
 
 _ALLOWED: dict[str, frozenset[str]] = {

@@ -15,6 +15,7 @@ class EntityType(models.TextChoices):
     PROXY_CLUSTER = "proxy_cluster", "Proxy clusters"
     PROXY_CLUSTER_KEY = "proxy_cluster_key", "Proxy cluster keys"
     RESOURCE = "resource", "Resources"
+    CERTIFICATE_AUTHORITY = "certificate_authority", "Certificate authorities"
     ACCOUNT = "account", "People"
     CONSOLE = "console", "Console"
 
@@ -22,6 +23,7 @@ class EntityType(models.TextChoices):
 _CLUSTER = EntityType.PROXY_CLUSTER
 _KEY = EntityType.PROXY_CLUSTER_KEY
 _RESOURCE = EntityType.RESOURCE
+_AUTHORITY = EntityType.CERTIFICATE_AUTHORITY
 _ACCOUNT = EntityType.ACCOUNT
 _CONSOLE = EntityType.CONSOLE
 
@@ -56,6 +58,14 @@ class Verb(StrEnum):
     )
     CLUSTER_DELETED = "proxy cluster deleted", _CLUSTER, "deleted proxy cluster {entity}"
 
+    WORKER_JOINED = "proxy worker joined", _CLUSTER, "let a worker join proxy cluster {entity}"
+    WORKER_REFUSED = "proxy worker refused", _KEY, "refused a worker that came with key {entity}"
+    WORKER_DISCONNECTED = (
+        "proxy worker disconnected",
+        _CLUSTER,
+        "disconnected a worker of proxy cluster {entity}",
+    )
+
     KEY_CREATED = "proxy cluster key created", _KEY, "created proxy cluster key {entity}"
     KEY_DELETED = "proxy cluster key deleted", _KEY, "deleted proxy cluster key {entity}"
 
@@ -69,6 +79,24 @@ class Verb(StrEnum):
         _RESOURCE,
         "replaced a credential of resource {entity}",
     )
+
+    AUTHORITY_CREATED = "certificate authority created", _AUTHORITY, "made certificate authority {entity}"
+    ROTATION_BEGUN = (
+        "certificate authority rotation begun",
+        _AUTHORITY,
+        "began a rotation with certificate authority {entity}",
+    )
+    ROTATION_SWITCHED = (
+        "certificate authority rotation switched",
+        _AUTHORITY,
+        "let certificate authority {entity} sign",
+    )
+    ROTATION_FINISHED = (
+        "certificate authority rotation finished",
+        _AUTHORITY,
+        "retired certificate authority {entity}",
+    )
+    CERTIFICATES_REVOKED = "certificates revoked", _AUTHORITY, "revoked the certificates of {entity}"
 
     # The first administrator at set-up, and whoever accepts an invitation.
     ACCOUNT_CREATED = "account created", _ACCOUNT, "created the account of {entity}"

@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "events",
     "audit",
     "accounts",
+    "authority",
     "clusters",
     "keys",
     "resources",

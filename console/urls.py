@@ -5,6 +5,7 @@ from console import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("", include("accounts.urls")),
+    path("", include("authority.urls")),
     path("", include("clusters.urls")),
     path("", include("keys.urls")),
     path("", include("resources.urls")),

@@ -20,7 +20,13 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ("Networking", (Entry("Proxy Clusters", "clusters:cluster-list", "/networking/", "clusters.view"),)),
     ("Resources", (Entry("All resources", "resources:resource-list", "/resources/", "resources.view"),)),
     ("Audit", (Entry("Activities", "audit:activity-list", "/audit/activities/", "audit.view"),)),
-    ("Settings", (Entry("People", "accounts:account-list", "/settings/people/", "accounts.view"),)),
+    (
+        "Settings",
+        (
+            Entry("People", "accounts:account-list", "/settings/people/", "accounts.view"),
+            Entry("Certificates", "authority:authority-list", "/settings/certificates/", "authority.view"),
+        ),
+    ),
 )
 
 

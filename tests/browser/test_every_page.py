@@ -13,6 +13,7 @@ from tests.every.routes import all_routes
 
 # Fragments and files: what no person opens as a page.
 NOT_PAGES = {
+    "authority:trusted-download",
     "clusters:cluster-head",
     "clusters:cluster-completions",
     "keys:key-arrivals",
@@ -77,5 +78,6 @@ def test_what_an_auditor_sees(signed_in_page, alice, bob, axe, look):
             "audit:activity-list",
             "accounts:account-list",
             "accounts:account-detail",
+            "authority:authority-list",
         }:
             look_at(page, route.url(ids), axe, look)

@@ -6,7 +6,9 @@ from accounts.models import Account
 from audit.models import Activity
 from audit.services import record
 from audit.verbs import Verb
+from authority import services as authority
 from keys.services import key_create
+from sdm.pki import csr
 from tests.clusters.factories import make_cluster, make_worker
 from tests.resources.factories import make_resource, store_secret
 
@@ -17,6 +19,7 @@ def make_objects(alice: Account, bob: Account) -> dict[str, str]:
     make_worker(cluster, access_key=key.pk)
     resource = make_resource(alice, "orders-db", cluster=cluster)
     store_secret(resource, "a password that nobody sees")
+    make_certificates(cluster.pk)
     record(actor=alice, verb=Verb.CLUSTER_CREATED, entity=cluster, after={"name": "keen-coffee"})
     return {
         "cluster_id": cluster.pk,
@@ -26,5 +29,15 @@ def make_objects(alice: Account, bob: Account) -> dict[str, str]:
         "slug": "postgres",
         "account_id": bob.pk,
         "token": "no-such-token",
+        "purpose": "worker",
+        "step": "begin",
         "pk": str(Activity.objects.latest("pk").pk),
     }
+
+
+def make_certificates(cluster_id: str) -> None:
+    """One that is in use, and one that was revoked. Nobody is a client yet."""
+    for worker_id in ("w-5d41402abc4b2a76", "w-7d793037a0760186"):
+        request = csr.new_csr(csr.new_key())
+        authority.issue_worker(cluster_id=cluster_id, worker_id=worker_id, csr_pem=request, host="10.0.0.21")
+    authority.revoke(actor=None, subject_id="w-7d793037a0760186", reason="Its key was deleted.")

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from accounts.models import Account
 from audit.models import Activity
+from authority.models import Certificate, CertificateAuthority
 from clusters.models import Cluster
 from keys.models import ClusterKey
 from resources.models import Credential, Resource
@@ -28,7 +29,7 @@ PUBLIC = {
     "mfa_login_webauthn",
     "mfa_authenticate",
 }
-INFRASTRUCTURE = ("networking/", "resources/", "audit/", "settings/people/")
+INFRASTRUCTURE = ("networking/", "resources/", "audit/", "settings/people/", "settings/certificates/")
 
 
 def everything():
@@ -38,6 +39,8 @@ def everything():
         *(ClusterKey.objects.order_by("pk").values()),
         *(Resource.objects.order_by("pk").values()),
         *(Credential.objects.order_by("pk").values()),
+        *(CertificateAuthority.objects.order_by("pk").values()),
+        *(Certificate.objects.order_by("pk").values()),
     ]
 
 

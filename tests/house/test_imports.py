@@ -10,7 +10,7 @@ from django.apps import apps
 from tests.house.checkout import ROOT
 
 
-@pytest.mark.parametrize("module", ["sdm", "sdm.contract.address", "sdm.contract.ids"])
+@pytest.mark.parametrize("module", ["sdm", "sdm.contract.address", "sdm.contract.ids", "sdm.pki.chain"])
 def test_what_runs_elsewhere_does_not_load_django(module: str):
     script = f"import sys, {module}; sys.exit('django' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import call_command
 
-OURS = ("resources", "keys", "clusters")
+OURS = ("resources", "keys", "clusters", "authority")
 
 
 @pytest.mark.django_db(transaction=True)

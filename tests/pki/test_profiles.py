@@ -122,7 +122,7 @@ def test_serial_numbers_do_not_repeat_and_cannot_be_guessed(authority):
     ],
 )
 def test_a_profile_that_breaks_the_rules_cannot_be_made(change):
-    with pytest.raises(ValueError, match="leaf|leaves"):
+    with pytest.raises(ValueError, match=r"leaf|leaves"):
         dataclasses.replace(profiles.CLIENT, **change)
 
 

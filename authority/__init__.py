@@ -1,0 +1,1 @@
+"""Certificate authorities: one for workers, one for clients; issuing, renewing, revoking, rotating."""
