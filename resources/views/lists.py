@@ -18,13 +18,16 @@ from ui.listing import list_rows, render_completions
 from ui.responses import is_fragment_request
 
 
-def listing_context(request: AccountRequest, rows: QuerySet[Resource]) -> dict[str, Any]:
+def listing_context(
+    request: AccountRequest, rows: QuerySet[Resource], *, narrow: bool = False
+) -> dict[str, Any]:
     listing = list_rows(
         request,
         rows,
         selectors.RESOURCE_FILTERS,
         sorts=selectors.RESOURCE_SORTS,
         counted_to=selectors.COUNTED_TO,
+        narrow=narrow,
     )
     return {"listing": listing, "sort": listing.sort, "rows": listing.page.rows}
 
@@ -56,7 +59,8 @@ def cluster_suggestions(request: AccountRequest) -> HttpResponse:
 def cluster_resources(request: AccountRequest, cluster_id: str) -> HttpResponse:
     require(request.user, "resources.view")
     cluster = cluster_or_404(request.user, cluster_id)
-    context = listing_context(request, selectors.resource_rows().filter(cluster=cluster))
+    attached = selectors.resource_rows().filter(cluster=cluster)
+    context = listing_context(request, attached, narrow=True)
     context |= {"cluster": cluster, "tab": "resources"}
     if is_fragment_request(request):
         return render(request, "resources/cluster_resources.html#results", context)

@@ -36,10 +36,14 @@ def clusters() -> list[Cluster]:
     ]
 
 
-def page(q: str, sort: str, counted_to: int | None, **cursor: str) -> Listing[Cluster]:
+def page(
+    q: str, sort: str, counted_to: int | None, *, narrow: bool = False, **cursor: str
+) -> Listing[Cluster]:
     request = RequestFactory().get("/", {"q": q, "sort": sort, **cursor})
     rows = Cluster.objects.prefetch_related("tags")
-    return list_rows(request, rows, CLUSTER_FILTERS, sorts=CLUSTER_SORTS, counted_to=counted_to)
+    return list_rows(
+        request, rows, CLUSTER_FILTERS, sorts=CLUSTER_SORTS, counted_to=counted_to, narrow=narrow
+    )
 
 
 def names(found: Listing[Cluster]) -> list[str]:
@@ -86,3 +90,8 @@ def test_pages_hold_every_match_once_and_in_order_there_and_back(
         current = page(q, sort, counted_to, before=current.page.previous)
         back.append(names(current))
     assert list(itertools.chain(*reversed(back))) == ordered
+
+
+@pytest.mark.parametrize("q", ["tags:Parity=odd", "tags:Half=last c1", "c5", "nowhere"])
+def test_a_list_that_is_narrow_finds_the_same(clusters: list[Cluster], q: str):
+    assert names(page(q, "name", None, narrow=True)) == names(page(q, "name", None))
