@@ -59,7 +59,7 @@ def cluster_suggestions(request: AccountRequest) -> HttpResponse:
 def cluster_resources(request: AccountRequest, cluster_id: str) -> HttpResponse:
     require(request.user, "resources.view")
     cluster = cluster_or_404(request.user, cluster_id)
-    attached = selectors.resource_rows().filter(cluster=cluster)
+    attached = cluster.resources.prefetch_related("tags")
     context = listing_context(request, attached, narrow=True)
     context |= {"cluster": cluster, "tab": "resources"}
     if is_fragment_request(request):
