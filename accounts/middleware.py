@@ -15,10 +15,22 @@ class SignInRequiredMiddleware(LoginRequiredMiddleware):
     def handle_no_permission(  # type: ignore[override]  # htmx is not redirected by a redirect
         self, request: HttpRequest, view_func: Any
     ) -> HttpResponseBase:
-        """htmx would draw the sign-in page into the fragment it asked for: the whole page goes there instead,
+        """A page that was asked for is where the person is taken afterwards; a form that was sent cannot be.
+
+        htmx would draw the sign-in page into the fragment it asked for: the whole page goes there instead,
         and afterwards back to the page, not to the fragment."""
         if "HX-Request" not in request.headers:
-            return super().handle_no_permission(request, view_func)
+            if request.method in ("GET", "HEAD"):
+                return super().handle_no_permission(request, view_func)
+            return redirect_to_login(page_before(request), resolve_url(settings.LOGIN_URL))
         page = urlsplit(request.headers.get("HX-Current-URL", ""))
         back = f"{page.path}?{page.query}" if page.query else page.path
         return HttpResponseClientRedirect(redirect_to_login(back or "/", resolve_url(settings.LOGIN_URL)).url)
+
+
+def page_before(request: HttpRequest) -> str:
+    """The path of the page of ours that this request was sent from, or the front page."""
+    before = urlsplit(request.headers.get("Referer", ""))
+    if before.netloc != request.get_host():
+        return "/"
+    return f"{before.path}?{before.query}" if before.query else before.path or "/"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from django import forms
-from django.core.exceptions import ObjectDoesNotExist
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
 from django.http import Http404, QueryDict
@@ -29,6 +29,18 @@ class NameTaken(Exception):
 
 class Conflict(Exception):
     """Somebody else changed the object after the form was opened."""
+
+
+class VersionField(forms.IntegerField):
+    """The version a form was opened at. What is none counts as long ago: the person sees what is there now."""
+
+    widget = forms.HiddenInput
+
+    def clean(self, value: Any) -> int:
+        try:
+            return super().clean(value) or 0
+        except ValidationError:
+            return 0
 
 
 def raise_version(entity: models.Model, expected: int, **values: Any) -> None:
@@ -57,7 +69,7 @@ def conflicting_changes(entity: Versioned, form: forms.Form) -> Sequence[Activit
         entity.refresh_from_db()
     except ObjectDoesNotExist as error:
         raise Http404 from error
-    missed = entity.version - (form.cleaned_data["version"] or 0)
+    missed = entity.version - form.cleaned_data["version"]
     data = cast(QueryDict, form.data).copy()
     data["version"] = str(entity.version)
     form.data = data

@@ -7,6 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 
+from clusters.conflicts import VersionField
 from clusters.models import MAX_NAME, Cluster
 from clusters.selectors import is_name_taken
 from clusters.services import Window
@@ -26,6 +27,10 @@ check_name = RegexValidator(
 class ClusterForm(forms.Form):
     """Name, advertised address and tags. `cluster` is None when a new one is made; then an empty name means any."""
 
+    # The name that was proposed: a form whose name was emptied makes one cluster, however often it is sent.
+    proposed = forms.CharField(
+        max_length=MAX_NAME, validators=[check_name], required=False, widget=forms.HiddenInput
+    )
     name = forms.CharField(
         max_length=MAX_NAME, validators=[check_name], widget=forms.TextInput(attrs=PLAIN_INPUT), label="Name"
     )
@@ -37,7 +42,7 @@ class ClusterForm(forms.Form):
         error_messages={"required": "Enter where clients connect, such as 111.111.111.111:443."},
     )
     tags = TagsField()
-    version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0, max_value=2**31 - 1)
+    version = VersionField(required=False)
 
     def __init__(self, *args: Any, cluster: Cluster | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,7 +63,7 @@ class ClusterForm(forms.Form):
         }
 
     def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
+        name: str = self.cleaned_data["name"] or self.cleaned_data.get("proposed", "")
         if name and is_name_taken(name, but=self.cluster):
             raise ValidationError(NAME_TAKEN)
         return name
@@ -86,8 +91,18 @@ class WindowRows(forms.Widget):
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
-        context["widget"]["rows"] = [*(value or [])[:MAX_WINDOWS], ("", "")]
+        rows = [(schedule, idle, bool(_problem(schedule))) for schedule, idle in (value or [])[:MAX_WINDOWS]]
+        # The row that is wrong is the one that takes the focus.
+        context["widget"]["rows"] = [*rows, ("", "", False)]
         return context
+
+
+def _problem(schedule: str) -> str:
+    try:
+        check_schedule(schedule)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 class WindowsField(forms.Field):
@@ -96,24 +111,20 @@ class WindowsField(forms.Field):
     def clean(self, value: list[tuple[str, str]]) -> list[Window]:
         if len(value) > MAX_WINDOWS:
             raise ValidationError(f"There can be at most {MAX_WINDOWS} windows.")
-        problems, windows = [], []
-        for number, (schedule, idle) in enumerate(value, start=1):
-            try:
-                windows.append(Window(check_schedule(schedule[:200]), idle == "yes"))
-            except ValueError as error:
-                problems.append(f"Row {number}: {error}")
-        if windows and not problems and all(window.require_idleness for window in windows):
-            problems.append(
-                "One window must not wait for idleness: a worker that is never idle could otherwise never restart."
-            )
+        problems = [f"“{schedule[:40]}”: {wrong}" for schedule, _ in value if (wrong := _problem(schedule))]
         if problems:
             raise ValidationError(problems)
+        windows = [Window(check_schedule(schedule), idle == "yes") for schedule, idle in value]
+        if windows and all(window.require_idleness for window in windows):
+            raise ValidationError(
+                "One window must be forced: a worker that is never idle could otherwise never restart."
+            )
         return windows
 
 
 class WindowsForm(forms.Form):
     windows = WindowsField(required=False, label="Windows")
-    version = forms.IntegerField(widget=forms.HiddenInput, min_value=0, max_value=2**31 - 1)
+    version = VersionField(required=False)
 
     @staticmethod
     def initial_of(cluster: Cluster) -> dict[str, Any]:

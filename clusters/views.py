@@ -48,9 +48,9 @@ def cluster_completions(request: AccountRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def cluster_create(request: AccountRequest) -> HttpResponse:
     require(request.user, "clusters.change")
+    name = free_name(selectors.is_name_taken)
     form = ClusterForm(
-        request.POST if request.method == "POST" else None,
-        initial={"name": free_name(selectors.is_name_taken)},
+        request.POST if request.method == "POST" else None, initial={"name": name, "proposed": name}
     )
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -62,7 +62,7 @@ def cluster_create(request: AccountRequest) -> HttpResponse:
             form.add_error("name", NAME_TAKEN)
         else:
             messages.success(
-                request, f"{cluster.name} is there. Add an authentication key to let workers join it."
+                request, f"{cluster.name} was added. Add an authentication key to let workers join it."
             )
             _warn_of_zeros(request, data["address"])
             return go(request, "keys:cluster-keys", cluster.pk)
@@ -143,7 +143,7 @@ def _update(request: AccountRequest, cluster: Cluster, form: ClusterForm) -> boo
     changed = services.cluster_update(
         actor=request.user,
         cluster=cluster,
-        version=data["version"] or 0,
+        version=data["version"],
         name=data["name"],
         address=data["address"],
         tags=data["tags"],

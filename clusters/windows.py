@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from cronsim import CronSim, CronSimError
 
 MAX_WINDOWS = 10
+# Longer than any schedule; the column is as wide.
+MAX_SCHEDULE = 100
 _MINUTE = dt.timedelta(minutes=1)
+_EXAMPLE = "“* 7 * * 0,6” is 07:00–08:00 UTC at weekends."
+_NO_SCHEDULE = "This is not a cron schedule."
+# The library's words for a field that is wrong, and ours.
+_WRONG = {
+    "Bad minute": "The first field is no minute: use * or numbers from 0 to 59.",
+    "Bad hour": "The second field is no hour: use * or numbers from 0 to 23.",
+    "Bad day-of-week": "The last field is no weekday: use * or numbers from 0 (Sunday) to 6.",
+}
 # A weekly schedule that has not closed for a week never closes.
 _WEEK_OF_MINUTES = 7 * 24 * 60
 
@@ -22,6 +32,8 @@ class Opening:
 
 def check_schedule(text: str) -> str:
     """The schedule with single spaces; ValueError with a sentence for people when it is not one."""
+    if len(text) > MAX_SCHEDULE:
+        raise ValueError(f"A schedule has at most {MAX_SCHEDULE} characters.")
     fields = text.split()
     if len(fields) != 5:
         raise ValueError(
@@ -35,9 +47,7 @@ def check_schedule(text: str) -> str:
     try:
         CronSim(schedule, dt.datetime.now(dt.UTC))
     except CronSimError as error:
-        raise ValueError(
-            f"This is not a cron schedule: {error}. “* 7 * * 0,6” is 07:00–08:00 at weekends."
-        ) from None
+        raise ValueError(f"{_WRONG.get(str(error), _NO_SCHEDULE)} {_EXAMPLE}") from None
     return schedule
 
 

@@ -2,7 +2,7 @@
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError, connection
+from django.db import DatabaseError, connection
 
 
 def description() -> str:
@@ -17,14 +17,15 @@ def problem() -> str | None:
     """Why the database cannot be used, as one sentence; None when it can."""
     try:
         _connect()
-    except (OperationalError, psycopg.OperationalError, ImproperlyConfigured) as error:
+    except (DatabaseError, psycopg.OperationalError, ImproperlyConfigured) as error:
         return f"DATABASE_URL: {description()} does not answer: {_first_line(error)}."
     return None
 
 
 def _connect() -> None:
     if connection.vendor == "sqlite":
-        connection.ensure_connection()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM sqlite_master")
         return
     # Without the pool, which would try again and again and keep the reason to itself.
     psycopg.connect(**connection.get_connection_params()).close()

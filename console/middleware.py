@@ -1,9 +1,10 @@
-"""The probe, answered before anything else looks at the request."""
+"""What holds for all requests: the probe before anything else, and a page where Django has none."""
 
 from collections.abc import Callable
 
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import render
 
 PATH = "/healthz"
 
@@ -25,3 +26,22 @@ class HealthMiddleware:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+class NotAllowedMiddleware:
+    """405 with a page: Django's own is empty, and a browser shows its own error instead."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not isinstance(response, HttpResponseNotAllowed) or request.method != "GET":
+            return response
+        context = {
+            "title": "This address only takes what a form sends",
+            "advice": "Nothing was changed. Go back to the page the form is on.",
+        }
+        page = render(request, "console/problem.html", context, status=405)
+        page.headers["Allow"] = response.headers["Allow"]
+        return page

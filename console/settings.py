@@ -113,6 +113,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "audit.middleware.AuditMiddleware",
+    "console.middleware.NotAllowedMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]
 
@@ -194,8 +195,9 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_000
+# A megabyte of text is three when each character is escaped in a form; what is over this is refused unread.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 
 # --- People -----------------------------------------------------------------------------------
 
@@ -287,9 +289,16 @@ LOGGING = {
             "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
         },
     },
-    "filters": {"hide_tokens": {"()": "accounts.tokens.HideTokens"}},
+    "filters": {
+        "hide_tokens": {"()": "accounts.tokens.HideTokens"},
+        "refusals": {"()": "console.logs.RefusalsInOneLine"},
+    },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": _LOG_FORMAT, "filters": ["hide_tokens"]}
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": _LOG_FORMAT,
+            "filters": ["refusals", "hide_tokens"],
+        }
     },
     "loggers": {
         # Any stranger can send a wrong Host header, as often as they like; 400 is answer enough.

@@ -9,6 +9,7 @@ from django.http import QueryDict
 from django.urls import reverse_lazy
 
 from clusters.forms import PLAIN_INPUT
+from clusters.conflicts import VersionField
 from clusters.models import MAX_NAME as MAX_CLUSTER_NAME
 from clusters.models import Cluster
 from clusters.tags import TagsField, tags_of
@@ -70,7 +71,7 @@ class ResourceForm(forms.Form):
     name = forms.CharField(max_length=MAX_NAME, label="Name", widget=forms.TextInput(attrs=PLAIN_INPUT))
     cluster = ClusterField()
     tags = TagsField()
-    version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0, max_value=2**31 - 1)
+    version = VersionField(required=False)
 
     def __init__(
         self,

@@ -29,6 +29,8 @@ class Address:
             raise ValueError("Enter an address such as 111.111.111.111:443.")
         if len(text) > MAX_LENGTH:
             raise ValueError(f"An address has at most {MAX_LENGTH} characters.")
+        if "/" in text:
+            raise ValueError("This looks like a URL. Enter host and port alone, as in proxy.example.com:443.")
         host, port = _split(text)
         if port is None:
             raise ValueError(f"The port is missing. Did you mean {canonical_host(host)}:443?")

@@ -56,6 +56,30 @@
     focusFirstError(document);
   });
 
+  // --- What went wrong on the way, said where the person looks -----------------------------------
+
+  const UNREACHABLE = "The console did not answer. What you entered is still here: try again in a moment.";
+  const FAILED = "The console could not finish this, and nothing was changed by halves. Its log says what happened.";
+  const REFUSALS = {
+    400: "This was more than the console takes. Shorten what you entered.",
+    403: "You may not do this any more, or this page is too old. Load it again to see.",
+    404: "This is not there any more. Load the page again to see what is.",
+    413: "This was more than the console takes. Shorten what you entered.",
+    429: "Too many attempts. Wait some minutes and try again.",
+  };
+
+  const complain = (text) => {
+    document.querySelector("[data-problem]")?.remove();
+    const problem = document.createElement("p");
+    problem.className = "message message--error";
+    problem.dataset.problem = "";
+    problem.setAttribute("role", "alert");
+    problem.textContent = text;
+    // Nothing behind an open dialog is seen or heard.
+    (document.querySelector("dialog[open] .dialog__body") ?? document.getElementById("main")).prepend(problem);
+    problem.scrollIntoView({ block: "nearest" });
+  };
+
   // --- Copying -----------------------------------------------------------------------------------
 
   const copyText = async (text) => {
@@ -139,7 +163,22 @@
 
   // Who may not see a part any more, or never can again, is not refused every five seconds.
   document.addEventListener("htmx:responseError", ({ detail }) => {
-    if ([403, 404].includes(detail.xhr.status)) detail.elt.removeAttribute("data-live");
+    if (detail.elt.matches("[data-live]")) {
+      if ([403, 404].includes(detail.xhr.status)) detail.elt.removeAttribute("data-live");
+    } else {
+      complain(REFUSALS[detail.xhr.status] ?? FAILED);
+    }
+  });
+
+  // A live part that gets no answer looks stale until the next one; the person did nothing to be told of.
+  document.addEventListener("htmx:sendError", ({ detail }) => {
+    if (detail.elt.matches("[data-live]")) detail.elt.classList.add("is-stale");
+    else complain(UNREACHABLE);
+  });
+
+  document.addEventListener("htmx:beforeOnLoad", ({ detail }) => detail.elt.classList.remove("is-stale"));
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+    if (!detail.elt.matches("[data-live]")) document.querySelector("[data-problem]")?.remove();
   });
 
   // --- Rows that can be added: a template is cloned under the rows it belongs to -----------------
