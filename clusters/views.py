@@ -12,6 +12,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.http import AccountRequest
 from audit.models import Activity
 from audit.services import require
+from authority.models import Purpose
+from authority.selectors import has_authority
 from clusters import selectors, services
 from clusters.conflicts import Conflict, NameTaken, conflicting_changes
 from clusters.forms import NAME_TAKEN, ClusterForm, DeletionForm, WindowsForm
@@ -195,7 +197,13 @@ def _render_settings(
             field.disabled = True
     bound = form.is_bound or windows_form.is_bound
     status = (409 if conflict else 422) if bound else 200
-    context = {"form": form, "windows_form": windows_form, "windows": windows, "conflict": conflict}
+    context = {
+        "form": form,
+        "windows_form": windows_form,
+        "windows": windows,
+        "conflict": conflict,
+        "has_authority": has_authority(Purpose.WORKER),
+    }
     return render_tab(request, "clusters/cluster_settings.html", cluster, "settings", context, status=status)
 
 
