@@ -76,7 +76,7 @@ class Reader:
         return None
 
     def _read_v1(self) -> Header | None:
-        line, end, rest = self._buffer[:MAX_V1_LENGTH].partition(b"\r\n")
+        line, end, _ = self._buffer[:MAX_V1_LENGTH].partition(b"\r\n")
         if not end:
             if len(self._buffer) >= MAX_V1_LENGTH:
                 raise ProxyProtocolError("the line of a PROXY header does not end")
@@ -134,9 +134,7 @@ def _parse_v2(family: int, payload: bytes) -> Header:
         raise ProxyProtocolError("a PROXY header for something that is not TCP")
     if len(payload) < 2 * size + 4:
         raise ProxyProtocolError("a PROXY header that is too short for its addresses")
-    source, destination = (
-        str(ipaddress.ip_address(payload[start : start + size])) for start in (0, size)
-    )
+    source, destination = (str(ipaddress.ip_address(payload[start : start + size])) for start in (0, size))
     ports = payload[2 * size : 2 * size + 4]
     return Header(
         Endpoint(source, int.from_bytes(ports[:2])), Endpoint(destination, int.from_bytes(ports[2:]))

@@ -1,0 +1,116 @@
+"""`sdm proxy --check`: whether a worker could run here, step by step, in words. It joins nothing and starts nothing."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from sdm.exit_codes import ExitCode
+from sdm.worker import listeners
+from sdm.worker.config import Config, ConfigError, ControlPlane, load, log_settings, warnings
+from sdm.worker.control.calls import Calls
+from sdm.worker.control.connection import ControlError, connect
+from sdm.worker.listeners import CannotBind
+from sdm.worker.logs import escaped
+from sdm.worker.run import check_files
+
+_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One step. The code is what a worker would end with, had it failed there."""
+
+    step: str
+    code: ExitCode
+    text: str
+
+    @property
+    def good(self) -> bool:
+        return self.code is ExitCode.OK
+
+
+def check(environ: Mapping[str, str]) -> list[Finding]:
+    """Up to the first step that makes the next one pointless."""
+    found = [Finding("settings", ExitCode.OK, f"Note: {warning}") for warning in warnings(environ)]
+    try:
+        log_settings(environ)
+        config = load(environ)
+        check_files(config)
+    except ConfigError as error:
+        return found + [Finding("settings", ExitCode.CONFIGURATION, problem) for problem in error.problems]
+    found.append(Finding("settings", ExitCode.OK, "The settings are complete, and the keys well formed."))
+    found.append(_bind(config))
+    return found + asyncio.run(_control_plane(config))
+
+
+def exit_code(findings: list[Finding]) -> ExitCode:
+    return next((finding.code for finding in findings if not finding.good), ExitCode.OK)
+
+
+def as_text(findings: list[Finding]) -> str:
+    return "\n".join(
+        f"{'ok   ' if each.good else 'WRONG'} {each.step}: {escaped(each.text)}" for each in findings
+    )
+
+
+def as_json(findings: list[Finding]) -> str:
+    return json.dumps([{**asdict(each), "good": each.good} for each in findings], indent=2)
+
+
+def _bind(config: Config) -> Finding:
+    try:
+        bound = listeners.bind(config)
+    except CannotBind as error:
+        return Finding("listen", ExitCode.ADDRESS, str(error))
+    try:
+        return Finding("listen", ExitCode.OK, f"{bound.name()} can be listened on.")
+    finally:
+        bound.close()
+
+
+async def _control_plane(config: Config) -> list[Finding]:
+    where = config.control_plane
+    found: list[Finding] = []
+    for step, look in (("name", _resolve), ("connection", _connect)):
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                found.append(Finding(step, ExitCode.OK, await look(where)))
+        except TimeoutError:
+            return [
+                *found,
+                Finding(step, ExitCode.UNAVAILABLE, f"{where} does not answer within {_TIMEOUT:.0f} s."),
+            ]
+        except OSError as error:
+            reason = error.strerror or str(error)
+            return [*found, Finding(step, ExitCode.UNAVAILABLE, f"{where} cannot be reached: {reason}.")]
+    return [*found, await _challenge(config)]
+
+
+async def _resolve(where: ControlPlane) -> str:
+    loop = asyncio.get_running_loop()
+    answers = await loop.getaddrinfo(where.host.strip("[]"), where.port, type=socket.SOCK_STREAM)
+    return f"{where.host} is {', '.join(sorted({str(answer[4][0]) for answer in answers}))}."
+
+
+async def _connect(where: ControlPlane) -> str:
+    _, writer = await asyncio.open_connection(where.host.strip("[]"), where.port)
+    writer.close()
+    return f"{where} accepts connections."
+
+
+async def _challenge(config: Config) -> Finding:
+    """The first half of joining. The second would make a worker."""
+    try:
+        async with connect(config.control_plane) as channel:
+            await Calls(channel, str(config.control_plane)).challenge(config.access_key)
+    except ControlError as error:
+        code = ExitCode.UNAVAILABLE if error.reason.may_retry else ExitCode.REFUSED
+        return Finding("control plane", code, f"{error} ({error.reason})")
+    how = "in the clear, on this machine" if config.control_plane.plaintext else "over TLS"
+    return Finding(
+        "control plane",
+        ExitCode.OK,
+        f"It answers {how}. The secret key and the clock are looked at when a worker joins.",
+    )

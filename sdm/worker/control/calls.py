@@ -1,0 +1,144 @@
+"""The calls of sdm.contract.v1.Workers, each with its proof, its deadline, and its refusal as a ControlError."""
+
+import datetime as dt
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import aio
+
+from sdm.contract import proof, reasons
+from sdm.contract.keys import SecretKey
+from sdm.contract.reasons import Reason
+from sdm.contract.v1 import workers_pb2 as pb
+from sdm.contract.v1.workers_pb2_grpc import WorkersStub
+from sdm.pki import csr
+from sdm.worker.channel import Identity
+from sdm.worker.control.connection import ControlError
+
+if TYPE_CHECKING:
+    from sdm.contract.v1.workers_pb2_grpc import WorkersAsyncStub
+
+# Long enough for a control plane that restarts behind a balancer, short enough to try another.
+TIMEOUT = 10.0
+_SERVICE = "/sdm.contract.v1.Workers"
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Who this worker is: its key and its certificate."""
+
+    worker_id: str
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+    chain: bytes
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(self.chain)
+
+    @property
+    def key_pem(self) -> str:
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    def as_identity(self) -> Identity:
+        return Identity(self.worker_id, self.chain.decode(), self.key_pem)
+
+    @classmethod
+    def of(cls, identity: Identity) -> "Me":
+        key = load_pem_private_key(identity.key.encode(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TypeError("a worker's key is of an elliptic curve")
+        return cls(identity.worker_id, key, identity.chain.encode())
+
+
+class Calls:
+    def __init__(self, channel: aio.Channel, name: str) -> None:
+        self._stub: WorkersAsyncStub = WorkersStub(channel)
+        self._name = name
+
+    async def challenge(self, access_key: str) -> bytes:
+        request = pb.GetChallengeRequest(access_key=access_key)
+        response = await self._answer(self._stub.GetChallenge(request, timeout=TIMEOUT))
+        return response.nonce
+
+    async def register(
+        self, *, access_key: str, secret_key: SecretKey, host_name: str, version: str
+    ) -> tuple[Me, pb.RegisterResponse]:
+        nonce = await self.challenge(access_key)
+        key = csr.new_key()
+        request = csr.new_csr(key).encode()
+        now = Timestamp()
+        now.FromDatetime(dt.datetime.now(dt.UTC))
+        registration = pb.RegisterRequest(
+            access_key=access_key,
+            nonce=nonce,
+            signature=secret_key.sign(proof.registration(nonce, request)),
+            certificate_request=request,
+            host_name=host_name,
+            version=version,
+            sent_at=now,
+        )
+        response = await self._answer(self._stub.Register(registration, timeout=TIMEOUT))
+        return Me(response.worker_id, key, response.certificate.chain), response
+
+    async def heartbeat(self, me: Me, report: pb.WorkerReport, *, seconds: float = TIMEOUT) -> pb.Instruction:
+        metadata = _proof(me, "Heartbeat", report.SerializeToString())
+        response = await self._answer(self._stub.Heartbeat(report, timeout=seconds, metadata=metadata))
+        return response.instruction
+
+    async def renew(self, me: Me) -> Me:
+        key = csr.new_key()
+        request = pb.RenewRequest(certificate_request=csr.new_csr(key).encode())
+        metadata = _proof(me, "Renew", request.SerializeToString())
+        response = await self._answer(self._stub.Renew(request, timeout=TIMEOUT, metadata=metadata))
+        return Me(me.worker_id, key, response.certificate.chain)
+
+    async def watch(self, me: Me, reports: AsyncIterator[pb.WorkerReport]) -> AsyncIterator[pb.Instruction]:
+        """What the control plane tells us. It ends with a ControlError, never by itself."""
+        try:
+            call = self._stub.Watch(reports, metadata=_proof(me, "Watch", b""))
+            async for instruction in call:
+                yield instruction
+        except aio.AioRpcError as error:
+            raise self._refusal(error) from None
+        raise ControlError(Reason.UNAVAILABLE, f"The control plane at {self._name} closed the stream.")
+
+    async def _answer(self, call: Awaitable[R]) -> R:
+        try:
+            return await call
+        except aio.AioRpcError as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: aio.AioRpcError) -> ControlError:
+        words = dict(error.trailing_metadata() or ())
+        word, details = words.get(reasons.METADATA), error.details() or ""
+        if word is None:
+            why = details or error.code().name
+            return ControlError(
+                Reason.UNAVAILABLE, f"The control plane at {self._name} does not answer: {why}"
+            )
+        try:
+            return ControlError(Reason(str(word)), details)
+        except ValueError:
+            # Of a later version than ours. The status tells whether time may help.
+            final = error.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
+            return ControlError(Reason.BAD_REQUEST if final else Reason.UNAVAILABLE, details)
+
+
+def _proof(me: Me, method: str, request: bytes) -> tuple[tuple[str, str], ...]:
+    value = proof.of_call(
+        me.key, me.certificate, method=f"{_SERVICE}/{method}", request=request, at=dt.datetime.now(dt.UTC)
+    )
+    return ((proof.METADATA, value),)

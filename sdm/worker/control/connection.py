@@ -1,0 +1,89 @@
+"""A gRPC channel to the control plane.
+
+Over TLS by the public authorities, or by one that is pinned: gRPC cannot check a pin by itself, so the chain is fetched
+first, the authority with the pinned fingerprint is taken from it, and only what that one signed is believed. In the
+clear on loopback alone.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+from grpc import aio
+
+from sdm.contract.reasons import Reason
+from sdm.worker.config import ControlPlane
+
+log = logging.getLogger(__name__)
+
+_FETCH_TIMEOUT = 10.0
+_OPTIONS = [
+    # Ours are the pauses between attempts; gRPC's own would add to them.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+_LOOPBACK_OPTIONS = [*_OPTIONS, ("grpc.enable_http_proxy", 0)]
+
+
+class ControlError(Exception):
+    """A call failed or was refused. What to do next, its reason says; the text is for people."""
+
+    def __init__(self, reason: Reason, message: str = "") -> None:
+        super().__init__(message or reason.sentence)
+        self.reason = reason
+
+
+class WrongPin(ControlError):
+    """Whoever answers there is not under the pinned authority."""
+
+
+@asynccontextmanager
+async def connect(where: ControlPlane) -> AsyncIterator[aio.Channel]:
+    if where.plaintext:
+        channel = aio.insecure_channel(str(where), options=_LOOPBACK_OPTIONS)
+    else:
+        roots = await pinned_authority(where) if where.pin else None
+        channel = aio.secure_channel(str(where), grpc.ssl_channel_credentials(roots), options=_OPTIONS)
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+async def pinned_authority(where: ControlPlane) -> bytes:
+    """The certificate with the pinned fingerprint, in PEM, from the chain that the control plane shows."""
+    chain = await fetch_chain(where)
+    for der in chain:
+        if hmac.compare_digest(hashlib.sha256(der).hexdigest(), where.pin):
+            return ssl.DER_cert_to_PEM_cert(der).encode()
+    shown = ", ".join(f"sha256:{hashlib.sha256(der).hexdigest()}" for der in chain)
+    raise WrongPin(
+        Reason.UNAVAILABLE,
+        f"SDM_APP_CA_PIN is in no certificate that {where} shows: it shows {shown}. "
+        "Somebody else may be answering there.",
+    )
+
+
+async def fetch_chain(where: ControlPlane) -> list[bytes]:
+    """The certificates that are shown there, in DER. None of them is believed yet."""
+    unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unchecked.check_hostname = False
+    unchecked.verify_mode = ssl.CERT_NONE
+    unchecked.set_alpn_protocols(["h2"])
+    try:
+        async with asyncio.timeout(_FETCH_TIMEOUT):
+            _, writer = await asyncio.open_connection(where.host.strip("[]"), where.port, ssl=unchecked)
+    except (OSError, TimeoutError) as error:
+        reason = str(error) or "it does not answer"
+        raise ControlError(
+            Reason.UNAVAILABLE, f"The control plane at {where} cannot be reached: {reason}."
+        ) from None
+    # `SSLSocket.get_unverified_chain` is public from Python 3.13 on.
+    chain = writer.get_extra_info("ssl_object")._sslobj.get_unverified_chain() or []
+    writer.transport.abort()
+    return [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain]

@@ -1,0 +1,233 @@
+"""A front process: takes connections from the shared listener and sees them through to their answer.
+
+Silence costs nothing but a socket: a TLS object is made when the first bytes are there. Every step has a deadline,
+and of those that are not through the oldest goes when there are too many, so that ten thousand peers that say nothing
+do not keep out the one that does.
+"""
+
+import asyncio
+import ipaddress
+import resource
+import signal
+import socket
+import ssl
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import uvloop
+
+from sdm.wire import proxy_protocol
+from sdm.worker import tls
+from sdm.worker.channel import Leave, Lines, Load, Settings, encode
+from sdm.worker.config import ClientAuth, Config, Network
+from sdm.worker.http import Exchange
+from sdm.worker.streams import Stream
+
+NOT_FOUND = (404, "Not Found", b"404 Not Found\n")
+_ACCEPTS_AT_ONCE = 64
+_CHUNK = 16 * 1024
+_REPORT_EVERY = 1.0
+# What a process needs besides its connections.
+_OTHER_DESCRIPTORS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    # Connections that have not had their answer. Each holds a socket, and some 25 kB once TLS has begun.
+    pending: int = 4096
+    # Seconds from the first byte due to the end of the handshake; for the request; for the goodbye.
+    handshake: float = 10
+    request: float = 10
+    goodbye: float = 2
+
+    def within_descriptors(self) -> "Limits":
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return Limits(
+            max(1, min(self.pending, soft - _OTHER_DESCRIPTORS)), self.handshake, self.request, self.goodbye
+        )
+
+
+class Refused(Exception):
+    """The peer gets no answer; the word is counted."""
+
+
+def main(listener: socket.socket, channel: socket.socket, config: Config, ticket_keys: bytes) -> None:
+    """Until the supervisor says so, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the supervisor ends us in order
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    uvloop.run(_run(listener, channel, config, ticket_keys))
+
+
+async def _run(listener: socket.socket, channel: socket.socket, config: Config, ticket_keys: bytes) -> None:
+    front = Front(listener, config, ticket_keys, Limits().within_descriptors())
+    reader, writer = await asyncio.open_connection(sock=channel)
+    reports = asyncio.create_task(_report(front, writer))
+    lines = Lines()
+    try:
+        while data := await reader.read(1 << 16):
+            for message in lines.feed(data):
+                if isinstance(message, Settings):
+                    front.settle(message)
+                elif isinstance(message, Leave):
+                    await front.leave(message.seconds)
+                    writer.write(encode(front.load()))
+                    await writer.drain()
+                    return
+        await front.leave(0)  # the supervisor is gone, and nobody else would end us
+    finally:
+        reports.cancel()
+
+
+async def _report(front: "Front", writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(encode(front.load()))
+        await writer.drain()
+        await asyncio.sleep(_REPORT_EVERY)
+
+
+class Front:
+    def __init__(self, listener: socket.socket, config: Config, ticket_keys: bytes, limits: Limits) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._trusted: tuple[Network, ...] = config.proxy_protocol_trusted
+        self._ask_for_certificate = config.client_auth is ClientAuth.DIRECT
+        self._ticket_keys = ticket_keys
+        self._limits = limits
+        self._context: ssl.SSLContext | None = None
+        self._listening = False
+        # Oldest first.
+        self._pending: dict[asyncio.Task[None], None] = {}
+        self._counts: Counter[str] = Counter()
+
+    def load(self) -> Load:
+        return Load(len(self._pending), time.process_time(), dict(self._counts))
+
+    def settle(self, settings: Settings) -> None:
+        """From now on new connections are served like this; those there are keep what they began with."""
+        if settings.chain:
+            self._context = tls.server_context(
+                settings.chain.encode(),
+                settings.key.encode(),
+                ticket_keys=self._ticket_keys,
+                ask_for_certificate=self._ask_for_certificate,
+            )
+        if not self._listening:
+            self._listening = True
+            self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    async def leave(self, seconds: float) -> None:
+        """Take what the kernel has accepted for us, refuse what comes later, and see the rest through."""
+        if self._listening:
+            self._accept()
+            self._loop.remove_reader(self._listener.fileno())
+            self._listening = False
+        self._listener.close()
+        if self._pending:
+            await asyncio.wait(list(self._pending), timeout=seconds)
+        for task in list(self._pending):
+            task.cancel()
+        if self._pending:
+            await asyncio.wait(list(self._pending))
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                sock, address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError:
+                # The peer has gone meanwhile, or descriptors are short: somebody has to make room.
+                self._evict()
+                return
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if len(self._pending) >= self._limits.pending:
+                self._evict()
+            task = self._loop.create_task(self._serve(sock, address[0]))
+            self._pending[task] = None
+            task.add_done_callback(self._done)
+
+    def _evict(self) -> None:
+        oldest = next(iter(self._pending), None)
+        if oldest is not None:
+            del self._pending[oldest]
+            oldest.cancel()
+            self._counts["evicted"] += 1
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._pending.pop(task, None)
+        if not task.cancelled() and (error := task.exception()):
+            raise error  # no fault of the peer's: the loop logs it with its traceback
+
+    async def _serve(self, sock: socket.socket, peer: str) -> None:
+        stream = Stream(sock)
+        self._counts["accepted"] += 1
+        try:
+            self._counts[await self._see_through(stream, peer)] += 1
+        except Refused as refusal:
+            self._counts[str(refusal)] += 1
+        except TimeoutError:
+            self._counts["timed_out"] += 1
+        except ssl.SSLError:
+            self._counts["no_tls"] += 1
+        except OSError:
+            self._counts["broken_off"] += 1
+        finally:
+            stream.close()
+
+    async def _see_through(self, stream: Stream, peer: str) -> str:
+        async with asyncio.timeout(self._limits.handshake):
+            if self._speaks_for_others(peer):
+                await _read_proxy_header(stream)
+            first = await stream.peek(len(proxy_protocol.V2_SIGNATURE))
+            if not first:
+                return "closed"  # how balancers look whether anybody is there
+            if proxy_protocol.is_header(first):
+                raise Refused("proxy_header")
+            if self._context is not None:
+                self._counts["resumed" if await stream.start_tls(self._context) else "full_handshake"] += 1
+        async with asyncio.timeout(self._limits.request):
+            answered = await _answer(stream)
+        async with asyncio.timeout(self._limits.goodbye):
+            await stream.finish()
+        return "answered" if answered else "closed"
+
+    def _speaks_for_others(self, peer: str) -> bool:
+        if not self._trusted:
+            return False
+        address = ipaddress.ip_address(peer.partition("%")[0])
+        # A listener for both families sees IPv4 peers in this form.
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self._trusted)
+
+
+async def _read_proxy_header(stream: Stream) -> None:
+    """Take the header off, and not a byte of what follows: that is TLS's."""
+    reader = proxy_protocol.Reader()
+    while seen := await stream.peek(_CHUNK):
+        try:
+            header = reader.feed(seen)
+        except proxy_protocol.ProxyProtocolError:
+            raise Refused("proxy_header") from None
+        await stream.receive(len(seen) - len(reader.rest))
+        if header is not None:
+            return
+    raise Refused("proxy_header")
+
+
+async def _answer(stream: Stream) -> bool:
+    exchange = Exchange()
+    while data := await stream.receive(_CHUNK):
+        if exchange.feed(data) is not None:
+            await stream.send(exchange.answer(*NOT_FOUND))
+            return True
+    return False
+
+
+def raise_descriptor_limit() -> None:
+    """Every process gets as many sockets as this machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

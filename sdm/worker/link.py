@@ -1,0 +1,294 @@
+"""The link process: what the fronts serve by, whom the control plane hears from, and what others may ask of us."""
+
+import asyncio
+import datetime as dt
+import logging
+import signal
+import socket
+import time
+
+from sdm.contract.v1 import workers_pb2 as pb
+from sdm.exit_codes import ExitCode
+from sdm.version import VERSION
+from sdm.worker import metrics, probes
+from sdm.worker.certificate_files import CertificateFiles, Pair
+from sdm.worker.channel import End, Goodbye, Identity, Leaving, Lines, Load, Message, Reload, Settings, encode
+from sdm.worker.config import CertSource, Config
+from sdm.worker.control.calls import Me
+from sdm.worker.control.connection import ControlError
+from sdm.worker.control.membership import Membership
+from sdm.worker.listeners import Listeners
+from sdm.worker.probes import Answer
+from sdm.worker.tls import BadPair
+
+log = logging.getLogger(__name__)
+
+_GOODBYE_TIMEOUT = 2.0
+_LOOK_AT_FILES_EVERY = 2.0
+_READ_FILES_EVERY = 24 * 3600.0
+
+
+def main(listeners: Listeners, channel: socket.socket, config: Config) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the supervisor tells us what they mean for us
+    asyncio.run(_run(listeners, channel, config))
+
+
+async def _run(listeners: Listeners, channel: socket.socket, config: Config) -> None:
+    reader, writer = await asyncio.open_connection(sock=channel)
+    link = Link(config, writer)
+    servers = [
+        await probes.serve(sock, pages)
+        for sock, pages in (
+            (listeners.probes, {"/liveness": link.liveness, "/readiness": link.readiness}),
+            (listeners.metrics, {"/metrics": link.metrics}),
+        )
+        if sock is not None
+    ]
+    lines = Lines()
+    work: asyncio.Task[None] | None = None
+    try:
+        while data := await reader.read(1 << 16):
+            for message in lines.feed(data):
+                if isinstance(message, Identity):
+                    work = asyncio.create_task(link.work(Me.of(message) if message.worker_id else None))
+                    work.add_done_callback(_surface)
+                elif isinstance(message, Goodbye):
+                    await link.say_goodbye()
+                    return
+                else:
+                    link.take(message)
+    finally:
+        if work is not None:
+            work.cancel()
+        for server in servers:
+            server.close()
+        writer.close()
+
+
+def _surface(task: asyncio.Task[None]) -> None:
+    """A fault of ours ends this process, and the supervisor starts it again."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("The control link failed.", exc_info=error)
+        signal.raise_signal(signal.SIGKILL)
+
+
+class Link:
+    def __init__(self, config: Config, writer: asyncio.StreamWriter) -> None:
+        self._config = config
+        self._writer = writer
+        self._files = _files(config)
+        self._pair: Pair | None = None
+        self._membership: Membership | None = None
+        self._me: Me | None = None
+        self._cluster = ""
+        self._configuration = pb.Configuration()
+        self._state = pb.WORKER_STATE_NEW
+        self._problem = ""
+        self._load = Load(processes=0)
+        self._cpu_percent = 0
+        self._load_at = time.monotonic()
+        self._connected = False
+        self._leaving = False
+        self._sent: Settings | None = None
+        self._restart_at: dt.datetime | None = None
+        self._reload = asyncio.Event()
+        self.changed = asyncio.Event()
+
+    # --- Work ---
+
+    async def work(self, known: Me | None) -> None:
+        self._me = known
+        self._membership = Membership(self._config, self, VERSION, known)
+        try:
+            if self._files is not None:
+                self._read_files(self._files)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._membership.keep())
+                if self._files is not None:
+                    tasks.create_task(self._watch_files(self._files))
+        except* ControlError as group:
+            self._send(End(ExitCode.REFUSED, _last_line(group), at_once=True))
+
+    async def say_goodbye(self) -> None:
+        restarting = self._state == pb.WORKER_STATE_RESTARTING
+        self._state = pb.WORKER_STATE_RESTARTING if restarting else pb.WORKER_STATE_STOPPED
+        if self._membership is not None:
+            await self._membership.say_goodbye(_GOODBYE_TIMEOUT)
+
+    def take(self, message: Message) -> None:
+        """What the supervisor says."""
+        match message:
+            case Load():
+                self._measure(message)
+            case Reload():
+                self._reload.set()
+            case Leaving():
+                self._leaving = True
+                self.changed.set()
+
+    def _measure(self, load: Load) -> None:
+        now = time.monotonic()
+        spent = max(0.0, load.cpu_seconds - self._load.cpu_seconds)
+        self._cpu_percent = round(100 * spent / max(now - self._load_at, 0.1))
+        self._load, self._load_at = load, now
+        if self._restart_at is not None:
+            self._restart_if_due(self._restart_at)
+
+    def _restart_if_due(self, force_at: dt.datetime) -> None:
+        if self._leaving or (self._load.connections and dt.datetime.now(dt.UTC) < force_at):
+            return
+        self._state, self._leaving = pb.WORKER_STATE_RESTARTING, True
+        self.changed.set()
+        self._send(
+            End(ExitCode.RESTART, "Ended, to be started again: the control plane asked for a restart.")
+        )
+
+    # --- What the membership tells ---
+
+    def report(self) -> pb.WorkerReport:
+        return pb.WorkerReport(
+            state=self._state,
+            connections=self._load.connections,
+            cpu_percent=self._cpu_percent,
+            configuration_generation=self._configuration.generation,
+            problems=self._problems(),
+        )
+
+    def joined(self, me: Me, cluster: str) -> None:
+        self._me = me
+        self._cluster = cluster or self._cluster
+        self._send(me.as_identity())
+        self._publish()
+
+    def connected(self, up: bool) -> None:
+        if up and not self._connected:
+            log.info("Connected to the control plane at %s.", self._config.control_plane)
+        self._connected = up
+
+    def configure(self, configuration: pb.Configuration) -> None:
+        self._configuration = configuration
+        self._publish()
+        self.changed.set()
+
+    def restart(self, force_at: dt.datetime) -> None:
+        if self._restart_at is None:
+            log.info(
+                "The control plane asks for a restart: without connections, or at %s.", force_at.isoformat()
+            )
+        self._restart_at, self._state = force_at, pb.WORKER_STATE_AWAITING_RESTART
+        self.changed.set()
+
+    # --- Certificates ---
+
+    def _publish(self) -> None:
+        """Hand the fronts what they serve by, if it is another than before."""
+        pair = self._served()
+        if pair is None:
+            return
+        settings = Settings(
+            chain=pair.chain.decode(),
+            key=pair.key.decode(),
+            client_authorities=tuple(pem.decode() for pem in self._configuration.client_authorities),
+            revoked_clients=tuple(self._configuration.revoked_clients),
+        )
+        if settings != self._sent:
+            self._sent = settings
+            self._send(settings)
+        if self._state == pb.WORKER_STATE_NEW:
+            self._state = pb.WORKER_STATE_STARTED
+            self.changed.set()
+
+    def _served(self) -> Pair | None:
+        """None until it is known: a worker that has not joined serves nobody."""
+        if self._me is None:
+            return None
+        if self._config.cert_source is CertSource.NONE:
+            return Pair(b"", b"")
+        if self._config.cert_source is CertSource.FILE:
+            return self._pair
+        return Pair(self._me.chain, self._me.key_pem.encode())
+
+    async def _watch_files(self, files: CertificateFiles) -> None:
+        read = time.monotonic()
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_AT_FILES_EVERY):
+                    await self._reload.wait()
+            except TimeoutError:
+                if not files.have_changed() and time.monotonic() - read < _READ_FILES_EVERY:
+                    continue
+            self._reload.clear()
+            read = time.monotonic()
+            self._read_files(files)
+
+    def _read_files(self, files: CertificateFiles) -> None:
+        before, problem = self._pair, ""
+        try:
+            self._pair = files.load()
+        except BadPair as error:
+            problem = f"{error} The pair read before stays in use." if before else str(error)
+        if problem and problem != self._problem:
+            log.error("%s", problem)
+        if not problem and self._pair != before:
+            log.info("The certificate is read from %s.", self._config.cert_file)
+        if problem != self._problem:
+            self._problem = problem
+            self.changed.set()
+        self._publish()
+
+    # --- What others ask ---
+
+    def liveness(self) -> Answer:
+        return Answer(200, "OK", b"alive\n")
+
+    def readiness(self) -> Answer:
+        why_not = self._why_not_ready()
+        if why_not:
+            return Answer(503, "Service Unavailable", f"not ready: {why_not}\n".encode())
+        return Answer(200, "OK", b"ready\n")
+
+    def metrics(self) -> Answer:
+        text = metrics.exposition(
+            metrics.Snapshot(
+                version=VERSION,
+                worker_id=self._me.worker_id if self._me else "",
+                cluster=self._cluster,
+                ready=not self._why_not_ready(),
+                connected=self._connected,
+                certificate_expires=self._me.certificate.not_valid_after_utc.timestamp() if self._me else 0,
+                problems=len(self._problems()),
+                load=self._load,
+            )
+        )
+        return Answer(200, "OK", text, metrics.CONTENT_TYPE)
+
+    def _why_not_ready(self) -> str:
+        if self._leaving:
+            return "stopping"
+        if self._me is None:
+            return "not joined yet"
+        if self._sent is None:
+            return "no certificate"
+        return "" if self._load.processes else "no front process"
+
+    def _problems(self) -> list[str]:
+        found = [self._problem] if self._problem else []
+        if self._me is not None and self._me.certificate.not_valid_after_utc < dt.datetime.now(dt.UTC):
+            found.append("The worker's certificate has expired, and the control plane could not renew it.")
+        return found
+
+    def _send(self, message: Message) -> None:
+        self._writer.write(encode(message))
+
+
+def _files(config: Config) -> CertificateFiles | None:
+    if config.cert_source is not CertSource.FILE or config.cert_file is None or config.key_file is None:
+        return None
+    return CertificateFiles(config.cert_file, config.key_file)
+
+
+def _last_line(group: BaseExceptionGroup[ControlError]) -> str:
+    error = group.exceptions[0]
+    reason = error.reason.value if isinstance(error, ControlError) else ""
+    return f"Ended: {error} ({reason})"

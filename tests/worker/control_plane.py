@@ -1,0 +1,264 @@
+"""A control plane for workers to talk to: the real protocol on a real port, with one cluster and one key in memory.
+
+It can be told to refuse, to stop a worker, and to be away.
+"""
+
+import asyncio
+import datetime as dt
+import secrets
+import ssl
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from grpc import aio
+
+from sdm.contract import proof, reasons
+from sdm.contract.keys import SecretKey
+from sdm.contract.reasons import Reason
+from sdm.contract.v1 import workers_pb2 as pb
+from sdm.contract.v1.workers_pb2_grpc import WorkersServicer, add_WorkersServicer_to_server
+from sdm.pki import csr, profiles
+from sdm.pki.names import ClientName, Kind, WorkerName
+from tests.house.checkout import free_port
+
+DOMAIN = "acme.example.com"
+T = TypeVar("T")
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+class Authority:
+    def __init__(self, kind: Kind) -> None:
+        self.key = csr.new_key()
+        builder = profiles.authority(
+            kind, label=f"Test {kind}", trust_domain=DOMAIN, key=self.key.public_key(), at=now()
+        )
+        self.certificate = builder.sign(self.key, hashes.SHA256())
+
+    def sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        return builder.sign(self.key, hashes.SHA256())
+
+    def client(self, directory: Path) -> tuple[Path, Path]:
+        """Files with a client's certificate and key."""
+        key = csr.new_key()
+        name = ClientName(DOMAIN, f"a-{secrets.token_hex(8)}")
+        leaf = self.sign(profiles.leaf(name, key=key.public_key(), issuer=self.certificate, at=now()))
+        return written(directory, pem(leaf), key_pem(key))
+
+
+def written(directory: Path, chain: bytes, key: bytes, name: str = "pair") -> tuple[Path, Path]:
+    files = directory / f"{name}.crt", directory / f"{name}.key"
+    for file, content in zip(files, (chain, key), strict=True):
+        file.write_bytes(content)
+    return files
+
+
+def now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class ControlPlane(WorkersServicer):
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.access_key = f"gk-{secrets.token_hex(8)}"
+        self.secret_key = SecretKey.generate()
+        self.cluster_id = f"n-{secrets.token_hex(8)}"
+        self.workers = Authority(Kind.WORKER)
+        self.clients = Authority(Kind.CLIENT)
+        # What the next calls of this name are refused with.
+        self.refusals: dict[str, tuple[Reason | str, str]] = {}
+        self.calls: list[str] = []
+        self.reports: list[pb.WorkerReport] = []
+        self.registrations: list[pb.RegisterRequest] = []
+        self.heartbeat_seconds = 1
+        self.life: dt.timedelta | None = None
+        self._nonces: set[bytes] = set()
+        self._streams: list[asyncio.Queue[pb.Instruction]] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: aio.Server | None = None
+        self.tls: tuple[bytes, bytes] | None = None
+
+    # --- For tests ---
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def begin(self) -> None:
+        self._thread.start()
+        self.up()
+
+    def end(self) -> None:
+        self.down()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def up(self) -> None:
+        self._do(self._up())
+
+    def down(self) -> None:
+        self._do(self._down())
+
+    def tell(self, instruction: pb.Instruction) -> None:
+        """To every worker that watches."""
+
+        async def put() -> None:
+            for stream in self._streams:
+                stream.put_nowait(instruction)
+
+        self._do(put())
+
+    def stop_workers(self, reason: Reason, message: str = "") -> None:
+        self.tell(pb.Instruction(stop=pb.Stop(reason=reason, message=message)))
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "SDM_PROXY_CLUSTER_ACCESS_KEY": self.access_key,
+            "SDM_PROXY_CLUSTER_SECRET_KEY": self.secret_key.reveal(),
+            "SDM_APP_DOMAIN": self.address,
+        }
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    async def _up(self) -> None:
+        self._server = aio.server(options=[("grpc.so_reuseport", 0)])
+        add_WorkersServicer_to_server(self, self._server)
+        if self.tls:
+            key, chain = self.tls
+            assert self._server.add_secure_port(self.address, grpc.ssl_server_credentials([(key, chain)]))
+        else:
+            assert self._server.add_insecure_port(self.address)
+        await self._server.start()
+
+    async def _down(self) -> None:
+        if self._server is not None:
+            await self._server.stop(0)
+            self._server = None
+
+    # --- The service ---
+
+    async def GetChallenge(self, request: pb.GetChallengeRequest, context: Any) -> pb.GetChallengeResponse:
+        await self._begin("GetChallenge", context)
+        if request.access_key != self.access_key:
+            await refuse(context, Reason.UNKNOWN_KEY)
+        nonce = secrets.token_bytes(32)
+        self._nonces.add(nonce)
+        return pb.GetChallengeResponse(nonce=nonce)
+
+    async def Register(self, request: pb.RegisterRequest, context: Any) -> pb.RegisterResponse:
+        await self._begin("Register", context)
+        self.registrations.append(request)
+        self._nonces.remove(request.nonce)
+        try:
+            Ed25519PublicKey.from_public_bytes(self.secret_key.public_bytes()).verify(
+                request.signature, proof.registration(request.nonce, request.certificate_request)
+            )
+        except InvalidSignature:
+            await refuse(context, Reason.WRONG_SECRET)
+        worker_id = f"w-{secrets.token_hex(8)}"
+        return pb.RegisterResponse(
+            worker_id=worker_id,
+            cluster_id=self.cluster_id,
+            cluster_name="keen-coffee",
+            certificate=self._issue(worker_id, request.certificate_request),
+            configuration=self.configuration(),
+        )
+
+    async def Watch(self, request_iterator: Any, context: Any) -> AsyncIterator[pb.Instruction]:
+        await self._begin("Watch", context)
+        await self._prove("Watch", b"", context)
+        queue: asyncio.Queue[pb.Instruction] = asyncio.Queue()
+        self._streams.append(queue)
+        reading = asyncio.create_task(self._read(request_iterator))
+        try:
+            yield pb.Instruction(configuration=self.configuration())
+            while True:
+                yield await queue.get()
+        finally:
+            self._streams.remove(queue)
+            reading.cancel()
+
+    async def Heartbeat(self, request: pb.WorkerReport, context: Any) -> pb.HeartbeatResponse:
+        await self._begin("Heartbeat", context)
+        await self._prove("Heartbeat", request.SerializeToString(), context)
+        self.reports.append(request)
+        return pb.HeartbeatResponse()
+
+    async def Renew(self, request: pb.RenewRequest, context: Any) -> pb.RenewResponse:
+        await self._begin("Renew", context)
+        await self._prove("Renew", request.SerializeToString(), context)
+        return pb.RenewResponse(
+            certificate=self._issue(f"w-{secrets.token_hex(8)}", request.certificate_request)
+        )
+
+    def configuration(self) -> pb.Configuration:
+        return pb.Configuration(
+            generation=1,
+            advertised_address="127.0.0.1:8443",
+            client_authorities=[pem(self.clients.certificate)],
+            heartbeat_seconds=self.heartbeat_seconds,
+        )
+
+    async def _read(self, reports: AsyncIterator[pb.WorkerReport]) -> None:
+        async for report in reports:
+            self.reports.append(report)
+
+    async def _begin(self, name: str, context: Any) -> None:
+        self.calls.append(name)
+        if name in self.refusals:
+            await refuse(context, *self.refusals[name])
+
+    async def _prove(self, method: str, request: bytes, context: Any) -> None:
+        metadata = dict(context.invocation_metadata())
+        shown = proof.read(metadata[proof.METADATA])
+        shown.check(f"/sdm.contract.v1.Workers/{method}", request)
+
+    def _issue(self, worker_id: str, request: bytes) -> pb.Certificate:
+        builder = profiles.leaf(
+            WorkerName(DOMAIN, self.cluster_id, worker_id),
+            key=csr.read(request),
+            issuer=self.workers.certificate,
+            at=now(),
+            host="127.0.0.1",
+        )
+        if self.life is not None:
+            builder._not_valid_after = (now() + self.life).replace(tzinfo=None)
+        leaf = self.workers.sign(builder)
+        certificate = pb.Certificate(chain=pem(leaf) + pem(self.workers.certificate))
+        certificate.not_after.FromDatetime(leaf.not_valid_after_utc)
+        return certificate
+
+
+async def refuse(context: Any, reason: Reason | str, message: str = "") -> None:
+    text = message or (reason.sentence if isinstance(reason, Reason) else "")
+    await context.abort(
+        grpc.StatusCode.PERMISSION_DENIED, text, trailing_metadata=((reasons.METADATA, str(reason)),)
+    )
+
+
+def client_context(*, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    """Like `curl -k`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
+    return context
