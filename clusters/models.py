@@ -8,6 +8,7 @@ from django.utils import timezone
 from sdm.contract import ids
 from sdm.contract.address import MAX_HOST_LENGTH
 from sdm.contract.address import MAX_LENGTH as MAX_ADDRESS_LENGTH
+from sdm.contract.reasons import Reason
 
 # Limits of the compatible system, so that what is tagged here can be tagged there.
 MAX_TAGS = 50
@@ -49,6 +50,18 @@ class Cluster(models.Model):
         DEGRADED = "degraded", "Degraded"
         NO_WORKERS = "no-workers", "No workers"
 
+    class Reach(models.TextChoices):
+        """How far one comes on the way to the advertised address: the step that fails, or that all is well."""
+
+        UNTRIED = "", "Not tried yet"
+        DNS = "dns", "The name is not found"
+        TCP = "tcp", "Nothing answers"
+        TLS = "tls", "No TLS there"
+        CERTIFICATE = "certificate", "Wrong certificate"
+        CLUSTER = "cluster", "Another cluster answers"
+        FOREIGN = "foreign", "A certificate from elsewhere"
+        GOOD = "good", "Address answers"
+
     id = models.CharField(primary_key=True, max_length=ids.MAX_LENGTH, default=new_cluster_id, editable=False)
     name = models.CharField(max_length=MAX_NAME)
     # `name.casefold()`: uniqueness, sorting and searching mean the same on every database.
@@ -62,6 +75,13 @@ class Cluster(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     # Raised by every change; a form that was opened before it is told what changed.
     version = models.PositiveIntegerField(default=1, editable=False)
+    # What its workers work by: counted up when the digest of it changes (`clusters.configuration`).
+    configuration_generation = models.PositiveBigIntegerField(default=0, editable=False)
+    configuration_digest = models.CharField(max_length=64, default="", editable=False)
+    # What was found when the advertised address was tried last (`clusters.reach`).
+    reach = models.CharField(max_length=16, choices=Reach.choices, default=Reach.UNTRIED, editable=False)
+    reach_words = models.CharField(max_length=300, default="", editable=False)
+    reach_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["name_folded"], name="cluster_name_unique")]
@@ -142,6 +162,12 @@ class Worker(models.Model):
     cpu_percent = models.PositiveIntegerField(default=0)
     last_heartbeat_at = models.DateTimeField(null=True)
     certificate_expires_at = models.DateTimeField(null=True)
+    # What an operator should know, in sentences, as the worker says them.
+    problems = models.JSONField(default=list)
+    # The one of `Cluster.configuration_generation` that it works by.
+    configuration_generation = models.PositiveBigIntegerField(default=0)
+    # Why it was told to stop, a `sdm.contract.reasons.Reason`; empty while it may run, or when it left by itself.
+    stopped_reason = models.CharField(max_length=32, blank=True)
     joined_at = models.DateTimeField(default=timezone.now)
 
     objects = WorkerQuerySet.as_manager()
@@ -160,3 +186,24 @@ class Worker(models.Model):
     @property
     def is_online(self) -> bool:
         return self.state in self.ONLINE
+
+    @property
+    def is_gone(self) -> bool:
+        return self.state in self.GONE
+
+    @property
+    def stopped_because(self) -> str:
+        return Reason(self.stopped_reason).sentence if self.stopped_reason else ""
+
+
+class RetiredKey(models.Model):
+    """A key that was deleted: whoever still has its secret is told so, instead of that it never existed."""
+
+    access_key = models.CharField(primary_key=True, max_length=ids.MAX_LENGTH)
+    public_key = models.BinaryField(max_length=32)
+    # A `sdm.contract.reasons.Reason`: the key alone was deleted, or its cluster.
+    reason = models.CharField(max_length=32)
+    retired_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.access_key

@@ -1,6 +1,6 @@
 """What can be done to clusters. Each function is one act: permission, change and record in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
@@ -10,11 +10,13 @@ from accounts.models import Account
 from audit.services import changes, record, require
 from audit.verbs import Verb
 from clusters.conflicts import NameTaken, raise_version
-from clusters.models import Cluster, MaintenanceWindow, Worker
+from clusters.models import Cluster, MaintenanceWindow, RetiredKey, Worker
 from clusters.names import free_name
 from clusters.selectors import is_name_taken
 from clusters.tags import replace_tags, tags_of
+from events.publishing import publish
 from sdm.contract.address import Address
+from sdm.contract.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def cluster_update(
             cluster, version, name=name, name_folded=name.casefold(), address=str(address), host=address.host
         )
         replace_tags(cluster.tags, tags)
+        publish(cluster_topic(cluster.pk))
         was, now = changes(before, wanted)
         record(actor=actor, verb=Verb.CLUSTER_UPDATED, entity=cluster, before=was, after=now)
     return True
@@ -79,6 +82,7 @@ def maintenance_windows_replace(
             )
             for window in windows
         )
+        publish(cluster_topic(cluster.pk))
         before, after = ({"windows": [_in_words(window) for window in some]} for some in (current, windows))
         record(actor=actor, verb=Verb.CLUSTER_WINDOWS_UPDATED, entity=cluster, before=before, after=after)
     return True
@@ -106,7 +110,25 @@ def cluster_delete(*, actor: Account, cluster: Cluster) -> None:
             "keys deleted": cluster.keys.count(),
         }
         record(actor=actor, verb=Verb.CLUSTER_DELETED, entity=cluster, before=before)
+        keys_retire(cluster.keys.values_list("pk", "public_key"), Reason.CLUSTER_DELETED)
+        publish(cluster_topic(cluster.pk))
         cluster.delete()
+
+
+def keys_retire(halves: Iterable[tuple[str, bytes | memoryview]], reason: Reason) -> None:
+    """Remember keys that are about to go, so that a worker which still has one is told why it may not join.
+
+    `halves` are access keys, each with its public half.
+    """
+    RetiredKey.objects.bulk_create(
+        RetiredKey(access_key=access_key, public_key=bytes(public_key), reason=reason.value)
+        for access_key, public_key in halves
+    )
+
+
+def cluster_topic(cluster_id: str) -> str:
+    """Where it is announced that a cluster changed, or went."""
+    return f"cluster:{cluster_id}"
 
 
 def workers_changed(cluster: Cluster) -> None:

@@ -5,7 +5,9 @@ one sentence for the person at the terminal.
 """
 
 import base64
+import errno
 import fcntl
+import ipaddress
 import os
 import secrets
 import socket
@@ -16,6 +18,7 @@ from console import env
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_LISTEN = "127.0.0.1:8000"
+DEFAULT_API_LISTEN = "127.0.0.1:8001"
 PID_FILE = "console.pid"
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with, not bound to
 
@@ -35,6 +38,14 @@ class Listen:
         return self.host in WILDCARDS
 
     @property
+    def only_here(self) -> bool:
+        """Whether no other machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
     def url(self) -> str:
         """The address a browser on this machine opens."""
         return f"http://{_bracketed(WILDCARDS.get(self.host, self.host))}:{self.port}"
@@ -45,14 +56,43 @@ def _bracketed(host: str) -> str:
 
 
 def listen() -> Listen:
-    value = env.text("CONSOLE_LISTEN", DEFAULT_LISTEN)
+    return _parsed("CONSOLE_LISTEN", env.text("CONSOLE_LISTEN", DEFAULT_LISTEN), DEFAULT_LISTEN)
+
+
+def api_listen() -> Listen:
+    """Where workers connect to. Beyond this machine only with a certificate."""
+    where = _parsed(
+        "CONSOLE_API_LISTEN", env.text("CONSOLE_API_LISTEN", DEFAULT_API_LISTEN), DEFAULT_API_LISTEN
+    )
+    certificate, key = api_certificate()
+    if not certificate and not key and not where.only_here:
+        raise env.SettingError(
+            f"CONSOLE_API_LISTEN={str(where)!r} is reached from other machines, and needs TLS: name a certificate and "
+            "its key with CONSOLE_API_TLS_CERT_FILE and CONSOLE_API_TLS_KEY_FILE, or listen on 127.0.0.1."
+        )
+    return where
+
+
+def api_certificate() -> tuple[str, str]:
+    """The files of certificate and key; both or none."""
+    certificate, key = env.text("CONSOLE_API_TLS_CERT_FILE"), env.text("CONSOLE_API_TLS_KEY_FILE")
+    for name, value, other in (
+        ("CONSOLE_API_TLS_CERT_FILE", certificate, key),
+        ("CONSOLE_API_TLS_KEY_FILE", key, certificate),
+    ):
+        if other and not value:
+            raise env.SettingError(f"{name} is missing: a certificate and its key are given together.")
+        if value and not os.access(value, os.R_OK):
+            raise env.SettingError(f"{name}={value!r}: there is no such file, or it cannot be read.")
+    return certificate, key
+
+
+def _parsed(name: str, value: str, example: str) -> Listen:
     host, colon, port = value.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     whole_number = port.isascii() and port.isdigit() and 1 <= int(port) <= 65535
     if not (colon and bare and whole_number) or (":" in bare and bare == host):
-        raise env.SettingError(
-            f"CONSOLE_LISTEN={value!r}: give an address and port such as {DEFAULT_LISTEN}."
-        )
+        raise env.SettingError(f"{name}={value!r}: give an address and port such as {example}.")
     return Listen(bare, int(port))
 
 
@@ -82,7 +122,7 @@ def _unwritable(path: Path, reason: str | None) -> env.SettingError:
     )
 
 
-def check_port(where: Listen) -> None:
+def check_port(where: Listen, setting: str) -> None:
     """Raise when something else listens there already, or the address is not this machine's."""
     try:
         family = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0][0]
@@ -91,10 +131,12 @@ def check_port(where: Listen) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((where.host, where.port))
     except OSError as error:
-        other = Listen(where.host, where.port % 65535 + 1)
+        # An address of another machine is no more this machine's with another port.
+        host = "127.0.0.1" if error.errno == errno.EADDRNOTAVAIL else where.host
+        other = Listen(host, where.port % 65535 + 1)
         raise env.SettingError(
             f"Cannot listen on {where}: {error.strerror}. "
-            f"Choose another address or port, as in CONSOLE_LISTEN={other} ./dev run."
+            f"Choose another address or port, as in {setting}={other} ./dev run."
         ) from error
 
 
@@ -157,8 +199,9 @@ def _write_once(path: Path, line: str) -> None:
 
 def check() -> None:
     """Everything that can be known before slow steps."""
-    where, directory = listen(), data_directory()
+    where, api_where, directory = listen(), api_listen(), data_directory()
     workers()
     make_data_directory(directory)
     os.close(hold(directory, where))
-    check_port(where)
+    check_port(where, "CONSOLE_LISTEN")
+    check_port(api_where, "CONSOLE_API_LISTEN")

@@ -62,8 +62,13 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# Where the API is served, and the files of its certificate: workers connect to it.
+API_LISTEN = str(first_run.api_listen())
+API_TLS_CERT_FILE, API_TLS_KEY_FILE = first_run.api_certificate()
 # What workers and the sdm command are told to connect to: host, or host:port.
-APP_DOMAIN = env.text("CONSOLE_APP_DOMAIN", f"{_url.hostname}:8001")
+APP_DOMAIN = env.text("CONSOLE_APP_DOMAIN", f"{_url.hostname}:{first_run.api_listen().port}")
+# How often workers say that they are there; three times without, and one counts as dead.
+WORKER_HEARTBEAT_SECONDS = 10
 # The image that the ready command for Docker names.
 WORKER_IMAGE = env.text("CONSOLE_WORKER_IMAGE", "sdm-worker:latest")
 
@@ -94,6 +99,7 @@ INSTALLED_APPS = [
     "clusters",
     "keys",
     "resources",
+    "api",
     "console",
 ]
 

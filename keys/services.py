@@ -9,8 +9,11 @@ from accounts.models import Account
 from audit.services import record, require
 from audit.verbs import Verb
 from clusters.models import Cluster
+from clusters.services import keys_retire
+from clusters.workers import workers_of_key_stop
 from keys.models import ClusterKey
 from sdm.contract.keys import SecretKey
+from sdm.contract.reasons import Reason
 
 
 class LimitReached(Exception):
@@ -45,7 +48,7 @@ def key_create(*, actor: Account, cluster: Cluster, request_id: uuid.UUID) -> tu
 
 
 def key_delete(*, actor: Account, key: ClusterKey) -> None:
-    """ClusterKey.DoesNotExist when somebody else was faster."""
+    """The workers that joined with it stop. ClusterKey.DoesNotExist when somebody else was faster."""
     require(actor, "keys.change")
     with transaction.atomic():
         key = ClusterKey.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=key.pk)
@@ -55,4 +58,7 @@ def key_delete(*, actor: Account, key: ClusterKey) -> None:
             "created_at": key.created_at.isoformat(),
         }
         record(actor=actor, verb=Verb.KEY_DELETED, entity=key, before=before)
+        keys_retire([(key.pk, bytes(key.public_key))], Reason.KEY_DELETED)
+        access_key = key.pk
         key.delete()
+        workers_of_key_stop(access_key)

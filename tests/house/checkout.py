@@ -51,6 +51,7 @@ def run_environment(directory: Path, **extra: str) -> dict[str, str]:
         "DEV_VENV": str(stand_in_venv(directory)),
         "CONSOLE_DATA_DIR": str(directory / "data"),
         "CONSOLE_LISTEN": f"127.0.0.1:{free_port()}",
+        "CONSOLE_API_LISTEN": f"127.0.0.1:{free_port()}",
         "CONSOLE_WORKERS": "2",
     }
     return env | extra

@@ -1,0 +1,116 @@
+"""What every call has in common: work in threads with a deadline, and answers that give nothing away."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial, wraps
+from typing import Any, NoReturn, ParamSpec, TypeVar
+from urllib.parse import unquote
+
+import grpc
+from django.db import close_old_connections
+
+from audit.context import Source, acting_from
+from clusters.workers import Refused
+from sdm.contract import reasons
+from sdm.contract.reasons import Reason
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = Callable[[Any, Any, Context], Awaitable[T]]
+
+# More would only wait for the database, of which SQLite has one writer.
+THREADS = 16
+# Longer than any wait for the database that is configured: its error is better than ours.
+DEADLINE = 20.0
+
+_CODES = {
+    Reason.CLOCK: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.KEY_DELETED: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.CLUSTER_DELETED: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.CERTIFICATE_REVOKED: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.DISCONNECTED: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.REPLACED: grpc.StatusCode.ABORTED,
+    Reason.TOO_MANY: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+}
+
+
+class Threads:
+    """Where the ORM runs: the event loop never waits for the database."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        work = partial(_with_database, partial(function, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _with_database(work: Callable[[], T]) -> T:
+    """As Django does around a request: connections that broke or have been open for long are not used."""
+    close_old_connections()
+    try:
+        return work()
+    finally:
+        close_old_connections()
+
+
+def from_source(context: Context, version: str, function: Callable[P, T]) -> Callable[P, T]:
+    """`function`, whose activities say where the call came from."""
+    source = Source(address_of(context) or None, f"sdm {version}".strip())
+
+    @wraps(function)
+    def acting(*args: P.args, **kwargs: P.kwargs) -> T:
+        with acting_from(source):
+            return function(*args, **kwargs)
+
+    return acting
+
+
+def address_of(context: Context) -> str:
+    """The peer's IP address, from `ipv4:192.0.2.7:50124` or `ipv6:%5B2001:db8::7%5D:50124`."""
+    family, _, rest = unquote(context.peer()).partition(":")
+    if family not in ("ipv4", "ipv6"):
+        return ""
+    return rest.rpartition(":")[0].strip("[]").partition("%")[0].removeprefix("::ffff:")
+
+
+def answering(method: Handler[T]) -> Handler[T]:
+    """A unary call: it ends in time, and a refusal or a failure becomes a status with its reason."""
+
+    @wraps(method)
+    async def answer(self: Any, request: Any, context: Context) -> T:
+        async with refusing(context), asyncio.timeout(DEADLINE):
+            return await method(self, request, context)
+        raise AssertionError  # refusing never swallows
+
+    return answer
+
+
+@asynccontextmanager
+async def refusing(context: Context) -> Any:
+    try:
+        yield
+    except Refused as refused:
+        await _refuse(context, refused)
+    except grpc.aio.AbortError:
+        raise
+    except Exception:  # whatever it was, the peer hears nothing of it, and the log all
+        logger.exception("A call failed")
+        await _refuse(context, Refused(Reason.UNAVAILABLE))
+
+
+async def _refuse(context: Context, refused: Refused) -> NoReturn:
+    code = _CODES.get(refused.reason, grpc.StatusCode.UNAUTHENTICATED)
+    await context.abort(code, str(refused), ((reasons.METADATA, refused.reason.value),))

@@ -1,0 +1,209 @@
+"""The control link's service (proto/sdm/contract/v1/workers.proto): calls become acts, and acts become answers."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from django.conf import settings
+
+from api import callers, messages
+from api.calls import Context, Threads, address_of, answering, from_source, refusing
+from api.limits import JoiningLimits
+from api.pulse import Pulse
+from api.reaching import Reaching
+from authority.services import Issued
+from clusters.configuration import Configuration, configuration_of
+from clusters.models import Worker
+from clusters.workers import Refused, certificate_renew, standing, topics_of, worker_topic
+from events.hub import Hub, Subscription
+from events.publishing import publish
+from keys import joining
+from sdm.contract.proof import Proof
+from sdm.contract.reasons import Reason
+from sdm.contract.v1 import workers_pb2 as v1
+from sdm.contract.v1.workers_pb2_grpc import WorkersServicer
+
+# A stream looks for itself as often, should no event have told it to.
+LOOK_AFTER = 60.0
+
+
+class Workers(WorkersServicer):
+    def __init__(self, *, threads: Threads, hub: Hub, pulse: Pulse, reaching: Reaching) -> None:
+        self._threads = threads
+        self._hub = hub
+        self._pulse = pulse
+        self._reaching = reaching
+        self._limits = JoiningLimits()
+        self._seen = callers.Seen()
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """End the streams: their workers come back to whoever serves next."""
+        self._closing.set()
+
+    # --- Joining ---
+
+    @answering
+    async def GetChallenge(
+        self, request: v1.GetChallengeRequest, context: Context
+    ) -> v1.GetChallengeResponse:
+        self._limits.admit(address_of(context), request.access_key)
+        return v1.GetChallengeResponse(nonce=joining.new_challenge(request.access_key))
+
+    @answering
+    async def Register(self, request: v1.RegisterRequest, context: Context) -> v1.RegisterResponse:
+        address = address_of(context)
+        self._limits.admit(address, request.access_key)
+        try:
+            join = from_source(context, messages.version(request), joining.join)
+            joined = await self._threads.run(join, _application(request, address))
+        except Refused as refused:
+            if refused.reason is not Reason.UNAVAILABLE:
+                self._limits.refused(address, request.access_key)
+            raise
+        cluster = joined.worker.cluster
+        return v1.RegisterResponse(
+            worker_id=joined.worker.pk,
+            cluster_id=cluster.pk,
+            cluster_name=cluster.name,
+            certificate=messages.certificate(joined.certificate),
+            configuration=_configuration(joined.configuration),
+        )
+
+    # --- Afterwards ---
+
+    @answering
+    async def Heartbeat(self, request: v1.WorkerReport, context: Context) -> v1.HeartbeatResponse:
+        try:
+            worker, _ = await self._caller(
+                context, "Heartbeat", request.SerializeToString(deterministic=True)
+            )
+        except Refused as refused:
+            if refused.reason in _TOLD_TO_STOP:
+                return v1.HeartbeatResponse(instruction=messages.stop(refused.reason, str(refused)))
+            raise
+        self._pulse.heard(worker.pk, messages.report(request))
+        if request.configuration_generation == worker.cluster.configuration_generation:
+            return v1.HeartbeatResponse()
+        current = await self._threads.run(configuration_of, worker.cluster)
+        instruction = v1.Instruction(configuration=_configuration(current))
+        return v1.HeartbeatResponse(instruction=instruction)
+
+    @answering
+    async def Renew(self, request: v1.RenewRequest, context: Context) -> v1.RenewResponse:
+        serialized = request.SerializeToString(deterministic=True)
+        worker, given = await self._caller(context, "Renew", serialized)
+        issued: Issued = await self._threads.run(
+            certificate_renew,
+            worker,
+            certificate_pem=callers.pem_of(given),
+            csr_pem=request.certificate_request,
+        )
+        return v1.RenewResponse(certificate=messages.certificate(issued))
+
+    # Written through the context, not yielded: it listens at the same time. The published types know the other way.
+    async def Watch(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[v1.WorkerReport], context: Context
+    ) -> None:
+        async with refusing(context):
+            worker, _ = await self._caller(context, "Watch", b"")
+            async with self._hub.subscribe(*topics_of(worker)) as news:
+                await _first_to_end(
+                    self._listen(worker, request_iterator),
+                    self._tell(worker, news, context),
+                    self._end(),
+                )
+
+    async def _caller(self, context: Context, method: str, serialized: bytes) -> tuple[Worker, Proof]:
+        path = f"/{v1.DESCRIPTOR.services_by_name['Workers'].full_name}/{method}"
+        given, signed = callers.proof_in(context.invocation_metadata() or (), path, serialized)
+        if not self._seen.first_time(signed, given.at):
+            raise Refused(Reason.BAD_PROOF, "The same proof was sent before.")
+        return await self._threads.run(callers.worker_of, given), given
+
+    # --- The stream ---
+
+    async def _listen(self, worker: Worker, reports: AsyncIterator[v1.WorkerReport]) -> None:
+        """Until the worker has nothing more to say."""
+        state = worker.state
+        async for said in reports:
+            report = messages.report(said)
+            self._pulse.heard(worker.pk, report)
+            if report.state == Worker.State.STARTED != state:
+                self._reaching.soon(worker.cluster_id)
+            state = report.state
+
+    async def _tell(self, worker: Worker, news: Subscription, context: Context) -> None:
+        """Until the worker is told to stop, or has opened another stream."""
+        ours = secrets.token_hex(8)
+        await self._threads.run(publish, worker_topic(worker.pk), {"stream": ours})
+        sent = None
+        while True:
+            try:
+                current = await self._threads.run(_as_it_is, worker)
+            except Refused as refused:
+                await context.write(messages.stop(refused.reason, str(refused)))
+                raise
+            if current.generation != sent:
+                sent = current.generation
+                await context.write(v1.Instruction(configuration=_configuration(current)))
+            await _something_new(news, ours)
+
+    async def _end(self) -> None:
+        await self._closing.wait()
+        raise Refused(Reason.UNAVAILABLE, "The control plane restarts.")
+
+
+# What ends a worker is an instruction where there is an answer to put it in.
+_TOLD_TO_STOP = frozenset({Reason.DISCONNECTED, Reason.KEY_DELETED, Reason.CLUSTER_DELETED})
+
+
+async def _first_to_end(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run them together; with the first, all end, and what it raised is raised."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _something_new(news: Subscription, ours: str) -> None:
+    """Wait for an event, or a while. Refused when it is that a newer stream of this worker has begun."""
+    try:
+        async with asyncio.timeout(LOOK_AFTER):
+            event = await anext(news)
+            while event.payload.get("stream") == ours:
+                event = await anext(news)
+    except TimeoutError:
+        return
+    if "stream" in event.payload:
+        raise Refused(Reason.REPLACED)
+
+
+def _as_it_is(worker: Worker) -> Configuration:
+    return configuration_of(standing(worker.pk, access_key=worker.access_key).cluster)
+
+
+def _configuration(current: Configuration) -> v1.Configuration:
+    return messages.configuration(current, heartbeat_seconds=settings.WORKER_HEARTBEAT_SECONDS)
+
+
+def _application(request: v1.RegisterRequest, address: str) -> joining.Application:
+    try:
+        joining.check_clock(messages.moment(request.sent_at))
+    except ValueError as error:
+        raise Refused(Reason.BAD_REQUEST, "sent_at is no moment.") from error
+    return joining.Application(
+        access_key=request.access_key,
+        nonce=request.nonce,
+        signature=request.signature,
+        csr=request.certificate_request,
+        host_name=messages.host_name(request),
+        version=messages.version(request),
+        source_address=address,
+    )
