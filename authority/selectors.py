@@ -44,6 +44,11 @@ def revoked_serials(purpose: Purpose) -> list[str]:
     return list(rows.order_by("serial").values_list("serial", flat=True))
 
 
+def topic(purpose: str) -> str:
+    """What is published when either of the two lists above has changed."""
+    return f"authority:{purpose}"
+
+
 def identify(purpose: Purpose, certificate_pem: str | bytes, *, lock: bool = False) -> Certificate:
     """The certificate that a peer shows; an `sdm.pki.chain.Untrusted` when it is not to be accepted.
 

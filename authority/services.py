@@ -25,6 +25,7 @@ from authority.models import (
     Purpose,
     TrustDomain,
 )
+from events.publishing import publish
 from sdm.pki import chain, csr, names
 from sdm.pki.names import ClientName, Kind, WorkerName
 
@@ -101,6 +102,8 @@ def revoke(*, actor: Account | None, subject_id: str, reason: str) -> list[str]:
         return []
     revoked = Certificate.objects.filter(subject_id=subject_id, revoked_at=now).order_by("pk")
     serials = list(revoked.values_list("serial", flat=True))
+    for purpose in revoked.order_by().values_list("authority__purpose", flat=True).distinct():
+        publish(selectors.topic(purpose))
     after = {"serial numbers": serials, "reason": reason}
     record(actor=actor, verb=Verb.CERTIFICATES_REVOKED, entity_name=subject_id, after=after)
     return serials
@@ -180,6 +183,7 @@ def rotation_switch(*, actor: Account, purpose: Purpose, forced: bool = False) -
     AuthorityKey.objects.filter(authority=old).delete()
     _enter(new, Phase.ACTIVE)
     before, after = {"signs": old.subject}, {"signs": new.subject}
+    publish(selectors.topic(purpose))
     record(actor=actor, verb=Verb.ROTATION_SWITCHED, entity=new, before=before, after=after)
     return new
 
@@ -197,6 +201,7 @@ def rotation_finish(*, actor: Account, purpose: Purpose, forced: bool = False) -
     _enter(old, Phase.RETIRED)
     live = Certificate.objects.live().filter(authority=old)
     revoked = live.update(revoked_at=timezone.now(), revoked_reason="Its authority was retired.")
+    publish(selectors.topic(purpose))
     record(actor=actor, verb=Verb.ROTATION_FINISHED, entity=old, after={"certificates revoked": revoked})
     return old
 
@@ -239,6 +244,7 @@ def _make(
         "fingerprint": authority.fingerprint,
         "valid until": authority.not_after.isoformat(),
     }
+    publish(selectors.topic(purpose))
     record(actor=actor, verb=verb, entity=authority, after=after)
     return authority
 

@@ -43,7 +43,7 @@ def test_the_page_shows_both_authorities_and_what_they_signed(alice_client, issu
     page = text(alice_client)
     for authority in CertificateAuthority.objects.all():
         assert authority.subject in page and authority.fingerprint in page
-    assert re.findall(r'data-label="Live certificates">(\d+)<', page) == ["2", "1"]
+    assert re.findall(r'data-label="Live">(\d+)<', page) == ["2", "1"]
 
 
 def test_the_trusted_certificates_are_downloaded_by_auditors_too(alice, bob_client, issued):

@@ -190,3 +190,17 @@ def test_two_who_begin_at_once_begin_one_rotation(alice):
         thread.join(30)
     assert sorted(outcomes) == ["begun", "refused", "refused", "refused"]
     assert phases() == ["active", "next"]
+
+
+def test_whoever_keeps_a_list_of_whom_to_trust_is_told_when_it_changed(alice, db, monkeypatch):
+    told: list[str] = []
+    monkeypatch.setattr(services, "publish", told.append)
+    issued = worker()
+    assert told == ["authority:worker"], "made"
+    worker(OTHER_WORKER), renew(issued)
+    assert told == ["authority:worker"], "issuing changes nothing for others"
+    services.revoke(actor=alice, subject_id=OTHER_WORKER, reason="Its key was deleted.")
+    services.rotation_begin(actor=alice, purpose=WORKERS)
+    services.rotation_switch(actor=alice, purpose=WORKERS, forced=True)
+    services.rotation_finish(actor=alice, purpose=WORKERS, forced=True)
+    assert told == ["authority:worker"] * 5
