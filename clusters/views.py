@@ -192,9 +192,6 @@ def _render_settings(
         }
         for window in cluster.maintenance_windows.all()
     ]
-    if not request.user.has_perm("clusters.change"):
-        for field in [*form.fields.values(), *windows_form.fields.values()]:
-            field.disabled = True
     bound = form.is_bound or windows_form.is_bound
     status = (409 if conflict else 422) if bound else 200
     context = {

@@ -8,15 +8,21 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.urls import reverse_lazy
 
-from clusters.forms import PLAIN_INPUT
 from clusters.conflicts import VersionField
+from clusters.forms import PLAIN_INPUT
 from clusters.models import MAX_NAME as MAX_CLUSTER_NAME
 from clusters.models import Cluster
 from clusters.tags import TagsField, tags_of
 from resources.kinds import KINDS
 from resources.kinds.base import Kind, in_a_sentence, name_what_is_missing
 from resources.models import MAX_NAME, Resource
-from resources.selectors import CredentialRow, cluster_named, is_name_taken, nearest_cluster_names
+from resources.selectors import (
+    CredentialRow,
+    cluster_named,
+    first_cluster_names,
+    is_name_taken,
+    nearest_cluster_names,
+)
 from resources.services import Details
 
 NAME_TAKEN = "Another resource has this name. Names are unique, whatever their case."
@@ -38,6 +44,8 @@ class ClusterField(forms.CharField):
             "aria-autocomplete": "list",
             "aria-controls": "cluster-suggestions",
             "data-completions": reverse_lazy("resources:cluster-suggestions"),
+            "data-open-on-focus": "",
+            "list": "cluster-names",
         }
         defaults = {
             "label": "Proxy Cluster",
@@ -63,6 +71,11 @@ class ClusterField(forms.CharField):
 
 class ClusterInput(forms.TextInput):
     template_name = "resources/cluster_input.html"
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        context["names"] = first_cluster_names()
+        return context
 
 
 class ResourceForm(forms.Form):

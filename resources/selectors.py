@@ -13,7 +13,7 @@ from audit.services import Actor, require
 from clusters.models import Cluster
 from resources.kinds import KINDS
 from resources.models import Credential, Resource
-from search.fields import Choice, Tags, Text
+from search.fields import Choice, Host, Tags, Text
 from search.filters import Filters
 from search.grammar import Pattern
 from search.lookups import can_be_stored
@@ -21,8 +21,19 @@ from search.lookups import can_be_stored
 RESOURCE_FILTERS = Filters(
     Resource,
     Text("name", column="name_folded", folded=True, free_text=True),
-    Choice("type", {slug: Q(kind=slug) for slug in KINDS}, aliases=("kind",), partial=True),
-    Text("hostname", aliases=("host",), folded=True),
+    Choice(
+        "type",
+        {slug: Q(kind=slug) for slug in KINDS},
+        labels={slug: kind.label for slug, kind in KINDS.items()},
+        aliases=("kind",),
+        partial=True,
+    ),
+    Host(
+        "hostname",
+        aliases=("host",),
+        folded=True,
+        mistaken_names=("listenaddr", "listenaddress", "address"),
+    ),
     Tags("tags", aliases=("tag",)),
     Choice(
         "healthy", {"true": Q(healthy=True), "false": Q(healthy=False), "unknown": Q(healthy__isnull=True)}
@@ -38,6 +49,7 @@ COUNTED_TO = 10_000
 
 _CLUSTER_ID = re.compile(r"n-[0-9a-f]{16}")
 _SUGGESTIONS = 8
+_OFFERED = 200
 _NEAREST = 3
 _NEAREST_AMONG = 200
 
@@ -130,6 +142,11 @@ def suggested_clusters(typed: str) -> list[Cluster]:
         contains = clusters.filter(name_folded__wildcard=pattern.anywhere())
         found += contains.exclude(pk__in=[cluster.pk for cluster in found])[: _SUGGESTIONS - len(found)]
     return found
+
+
+def first_cluster_names() -> list[str]:
+    """As many as a browser without scripts can be offered; most installations have no more."""
+    return list(Cluster.objects.order_by("name_folded").values_list("name", flat=True)[:_OFFERED])
 
 
 def nearest_cluster_names(typed: str) -> list[str]:

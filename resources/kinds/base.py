@@ -97,6 +97,19 @@ class KindForm(forms.Form):
         apart = {*cls.secret_fields(), *_COLUMNS}
         return {name: field for name, field in fields if name not in apart}
 
+    def clean(self) -> dict[str, Any]:
+        """No single-line text holds characters that nobody sees; PEM texts and secrets may hold line breaks."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name, value in list(cleaned.items()):
+            field = self.fields[name]
+            plain = isinstance(value, str) and not isinstance(field, SecretField)
+            if plain and not isinstance(field.widget, forms.Textarea) and not value.isprintable():
+                wrong = next(character for character in value if not character.isprintable())
+                self.add_error(
+                    name, f"This holds a character that cannot be seen, U+{ord(wrong):04X}. Type it anew."
+                )
+        return cleaned
+
     def usual_fields(self) -> list[forms.BoundField]:
         return [field for field in self if field.name not in self.rare]
 

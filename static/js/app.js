@@ -13,7 +13,11 @@
 
   const focusFirstError = (root) => {
     const field = root.querySelector('[aria-invalid="true"]') || root.querySelector(".form-errors[tabindex]");
-    if (field) field.focus();
+    if (field) {
+      field.focus({ preventScroll: true });
+      // With its label above and the message below.
+      (field.closest(".field") ?? field).scrollIntoView({ block: "center" });
+    }
     return Boolean(field);
   };
 

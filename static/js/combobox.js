@@ -60,6 +60,13 @@
       timer = setTimeout(ask, DELAY);
     });
 
+    // Where there is a handful to choose from, they are shown before anything is typed.
+    if (input.dataset.openOnFocus !== undefined) {
+      input.addEventListener("click", () => list.hidden && ask());
+      // The list of browsers without scripts would stand beside ours.
+      input.removeAttribute("list");
+    }
+
     input.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" && list.hidden) return void ask();
       if (list.hidden) return;

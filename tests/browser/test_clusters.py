@@ -206,3 +206,74 @@ def test_nothing_is_wider_than_the_window(signed_in_page, alice, clusters, look)
     ]:
         page.goto(url)
         assert page.evaluate("document.documentElement.scrollWidth") <= look.width, url
+
+
+@pytest.mark.console_errors  # the browser says itself what failed
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "did not answer"),
+        (500, "could not finish"),
+        (403, "may not do this"),
+        (404, "not there any more"),
+    ],
+)
+def test_a_form_that_fails_on_the_way_says_so_and_keeps_what_was_typed(signed_in_page, alice, answer, words):
+    page = signed_in_page(alice)
+    page.goto(LIST)
+    page.get_by_role("link", name="Add proxy cluster").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Advertised Address").fill("127.0.0.1:443")
+    page.route(
+        "**/new/", lambda route: route.abort() if answer is None else route.fulfill(status=answer, body="")
+    )
+    dialog.get_by_role("button", name="Create proxy cluster").click()
+    expect(dialog.get_by_role("alert")).to_contain_text(words)
+    expect(dialog.get_by_label("Advertised Address")).to_have_value("127.0.0.1:443")
+    expect(dialog.get_by_role("button", name="Create proxy cluster")).to_be_enabled()
+
+
+def test_a_double_click_adds_one_cluster(signed_in_page, alice):
+    page = signed_in_page(alice)
+    page.goto(f"{LIST}new/")
+    page.get_by_label("Name").fill("")
+    page.get_by_label("Advertised Address").fill("127.0.0.1:443")
+    page.get_by_role("button", name="Create proxy cluster").dblclick()
+    page.wait_for_url("**/keys/")
+    assert Cluster.objects.count() == 1
+
+
+def test_a_wrong_window_takes_the_focus(signed_in_page, alice, clusters):
+    page = signed_in_page(alice)
+    page.goto(tab(clusters[0], "settings"))
+    schedule = page.get_by_label("Cron schedule in UTC").first
+    schedule.fill("x y")
+    page.get_by_role("button", name="Save windows").click()
+    expect(page.get_by_text("A schedule has five fields")).to_be_in_viewport()
+    expect(page.get_by_label("Cron schedule in UTC").first).to_be_focused()
+
+
+@pytest.mark.parametrize("look", [Look(390), Look(720)], ids=str)
+def test_a_narrow_list_can_be_sorted_and_nothing_overlaps(signed_in_page, alice, clusters):
+    make_cluster("bare-cluster")
+    page = signed_in_page(alice)
+    page.goto(LIST)
+    page.get_by_role("link", name="Created").click()
+    expect(page).to_have_url(re.compile("sort=created"))
+    row = page.get_by_role("row").filter(has_text="bare-cluster")
+    boxes = [row.locator("td").nth(number).bounding_box() for number in range(5)]
+    for above, below in zip(boxes, boxes[1:], strict=False):
+        assert above
+        assert below
+        assert above["y"] + above["height"] <= below["y"] + 1
+
+
+def test_the_longest_name_leaves_room_for_the_rest(signed_in_page, alice):
+    make_cluster("a" * 63, **{"aws:cost": "a:b"})
+    page = signed_in_page(alice)
+    page.goto(LIST)
+    box = page.get_by_role("row").nth(1).bounding_box()
+    assert box
+    assert box["height"] < 120
+    wrap = page.locator(".table-wrap")
+    assert wrap.evaluate("e => e.scrollWidth <= e.clientWidth")
