@@ -33,7 +33,7 @@ def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> lis
     }
     own_port = keys if port == DEFAULT_WORKER_PORT else {**keys, "SDM_BIND_ADDRESS": f":{port}"}
     return [
-        Command("docker", "Docker", "On a machine with Docker.", _docker(keys, port)),
+        Command("docker", "Docker", "On a machine with Docker.", _docker(keys, own_port, port)),
         Command(
             "systemd",
             "systemd",
@@ -49,12 +49,19 @@ def _exports(variables: dict[str, str]) -> str:
     return "".join(f"export {name}={value}\n" for name, value in variables.items())
 
 
-def _docker(variables: dict[str, str], port: str) -> str:
+def _docker(keys: dict[str, str], own_port: dict[str, str], port: str) -> str:
+    variables = own_port if _is_loopback(settings.APP_DOMAIN) else keys
     passed = " ".join(f"-e {name}" for name in variables)
+    # A container's own loopback is not the machine's: a control plane there is reached through the host's network.
+    network = "--network host" if _is_loopback(settings.APP_DOMAIN) else f"-p {port}:{DEFAULT_WORKER_PORT}"
     return (
         f"{_exports(variables)}docker run --detach --restart=always --name sdm-worker "
-        f"-p {port}:{DEFAULT_WORKER_PORT} \\\n  {passed} \\\n  {settings.WORKER_IMAGE} proxy -d"
+        f"{network} \\\n  {passed} \\\n  {settings.WORKER_IMAGE} proxy -d"
     )
+
+
+def _is_loopback(domain: str) -> bool:
+    return domain.startswith(("127.", "localhost:", "[::1]"))
 
 
 def _systemd(variables: dict[str, str]) -> str:
