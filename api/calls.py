@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import grpc
 from django.db import close_old_connections
+from google.protobuf.message import DecodeError
 
 from audit.context import Source, acting_from
 from clusters.workers import Refused
@@ -86,13 +87,39 @@ def address_of(context: Context) -> str:
     return rest.rpartition(":")[0].strip("[]").partition("%")[0].removeprefix("::ffff:")
 
 
+class ForgivingDecoder(grpc.aio.ServerInterceptor):
+    """What cannot be decoded arrives as None, and is refused like anything else: gRPC would log each as a crash."""
+
+    async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
+        handler = await continuation(details)
+        if handler is None:  # no such method
+            return None
+        return handler._replace(request_deserializer=_or_none(handler.request_deserializer))
+
+
+def _or_none(decode: Callable[[bytes], T]) -> Callable[[bytes], T | None]:
+    def decoded(raw: bytes) -> T | None:
+        try:
+            return decode(raw)
+        except DecodeError:
+            return None
+
+    return decoded
+
+
+def decodable(request: T | None) -> T:
+    if request is None:
+        raise Refused(Reason.BAD_REQUEST)
+    return request
+
+
 def answering(method: Handler[T]) -> Handler[T]:
     """A unary call: it ends in time, and a refusal or a failure becomes a status with its reason."""
 
     @wraps(method)
     async def answer(self: Any, request: Any, context: Context) -> T:
         async with refusing(context), asyncio.timeout(DEADLINE):
-            return await method(self, request, context)
+            return await method(self, decodable(request), context)
         raise AssertionError  # refusing never swallows
 
     return answer

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from api.calls import Threads
+from api.calls import ForgivingDecoder, Threads
 from api.pulse import Pulse
 from api.reaching import Reaching
 from api.upkeep import Upkeep
@@ -53,7 +53,7 @@ async def serving(listen: str, credentials: grpc.ServerCredentials | None = None
         for work in (pulse.beat(), Upkeep(threads).run()):
             await stack.enter_async_context(_beside(work))
         workers = Workers(threads=threads, hub=hub, pulse=pulse, reaching=reaching)
-        server = grpc.aio.server(options=OPTIONS)
+        server = grpc.aio.server(interceptors=[ForgivingDecoder()], options=OPTIONS)
         add_WorkersServicer_to_server(workers, server)
         port = _bind(server, listen, credentials)
         await server.start()

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from api import callers, messages
-from api.calls import Context, Threads, address_of, answering, from_source, refusing
+from api.calls import Context, Threads, address_of, answering, decodable, from_source, refusing
 from api.limits import JoiningLimits
 from api.pulse import Pulse
 from api.reaching import Reaching
@@ -128,7 +128,7 @@ class Workers(WorkersServicer):
         """Until the worker has nothing more to say."""
         state = worker.state
         async for said in reports:
-            report = messages.report(said)
+            report = messages.report(decodable(said))
             self._pulse.heard(worker.pk, report)
             if report.state == Worker.State.STARTED != state:
                 self._reaching.soon(worker.cluster_id)

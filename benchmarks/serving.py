@@ -96,6 +96,7 @@ def _environment(directory: Path, database: str) -> dict[str, str]:
         "DATABASE_URL": database,
         "CONSOLE_DATA_DIR": str(directory / "console"),
         "CONSOLE_LISTEN": f"127.0.0.1:{_free_port()}",
+        "CONSOLE_API_LISTEN": f"127.0.0.1:{_free_port()}",
         "CONSOLE_SECRET_KEY": secrets.token_urlsafe(64),
         "CONSOLE_SEALING_KEYS": first_run.new_sealing_key(),
     }

@@ -20,8 +20,8 @@ from console.env import SettingError
 
 PAGES = ("-m", "gunicorn", "--config", "python:console.gunicorn", "console.wsgi")
 API = ("-m", "django", "serve_api")
-# Requests that are under way have less time than that (`console.gunicorn`).
-PATIENCE = 30
+# Longer than what gunicorn gives requests that are under way (`console.gunicorn`).
+PATIENCE = 25
 _PR_SET_PDEATHSIG = 1
 
 
@@ -52,7 +52,10 @@ def serve(lock: int) -> int:
     while not told and all(server.poll() is None for server in servers):
         time.sleep(0.1)
     for server in servers:
-        _end(server)
+        if server.poll() is None:
+            server.terminate()
+    for server in servers:
+        _wait(server)
     if told:
         return 0
     return next((server.returncode for server in servers if server.returncode), 1)
@@ -70,9 +73,7 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
-    if server.poll() is None:
-        server.terminate()
+def _wait(server: subprocess.Popen[bytes]) -> None:
     try:
         server.wait(PATIENCE)
     except subprocess.TimeoutExpired:

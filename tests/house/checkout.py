@@ -99,7 +99,7 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path
             with urllib.request.urlopen(url, timeout=5) as response:  # the URL is the test's own
                 assert response.status == 200
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
     pytest.fail(f"{url} does not answer: {log.read_text()}")
 

@@ -53,13 +53,44 @@ class TestListen:
 
     def test_a_taken_port_is_named_with_another_to_choose(self, loopback):
         with pytest.raises(SettingError) as raised:
-            first_run.check_port(loopback)
+            first_run.check_port(loopback, "CONSOLE_LISTEN")
         assert f"Cannot listen on {loopback}" in str(raised.value)
         assert f"CONSOLE_LISTEN=127.0.0.1:{loopback.port + 1}" in str(raised.value)
 
     def test_an_address_of_another_machine_is_refused(self):
         with pytest.raises(SettingError, match=r"Cannot listen on 192\.0\.2\.1:8000"):
-            first_run.check_port(Listen("192.0.2.1", 8000))
+            first_run.check_port(Listen("192.0.2.1", 8000), "CONSOLE_LISTEN")
+
+
+class TestApi:
+    """Where workers connect to."""
+
+    def test_it_is_here_alone_unless_told_otherwise(self, monkeypatch):
+        monkeypatch.delenv("CONSOLE_API_LISTEN", raising=False)
+        assert str(first_run.api_listen()) == "127.0.0.1:8001"
+
+    @pytest.mark.parametrize("value", ["127.0.0.1:1", "[::1]:9", "localhost:7"])
+    def test_in_the_clear_on_this_machine(self, monkeypatch, value):
+        monkeypatch.setenv("CONSOLE_API_LISTEN", value)
+        assert str(first_run.api_listen()) == value
+
+    @pytest.mark.parametrize("value", ["0.0.0.0:8001", "[::]:8001", "10.0.0.1:8001", "api.example.com:443"])
+    def test_beyond_it_with_a_certificate_only(self, monkeypatch, tmp_path: Path, value):
+        monkeypatch.setenv("CONSOLE_API_LISTEN", value)
+        with pytest.raises(SettingError, match="needs TLS: name a certificate"):
+            first_run.api_listen()
+        for name in ("CONSOLE_API_TLS_CERT_FILE", "CONSOLE_API_TLS_KEY_FILE"):
+            with pytest.raises(SettingError):
+                first_run.api_listen()
+            (tmp_path / name).touch()
+            monkeypatch.setenv(name, str(tmp_path / name))
+        assert str(first_run.api_listen()) == value
+
+    def test_a_certificate_that_is_not_there_is_named(self, monkeypatch):
+        monkeypatch.setenv("CONSOLE_API_TLS_CERT_FILE", "/nowhere/certificate.pem")
+        monkeypatch.setenv("CONSOLE_API_TLS_KEY_FILE", "/nowhere/key.pem")
+        with pytest.raises(SettingError, match=r"CONSOLE_API_TLS_CERT_FILE='/nowhere/certificate\.pem'"):
+            first_run.api_certificate()
 
 
 class TestDataDirectory:

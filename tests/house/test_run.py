@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert done.stderr.startswith(("dev: ", "console: "))
     for word in words:
         assert word in done.stderr
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 40
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"still there: {[pid for pid in pids if alive(pid)]}"
+        time.sleep(0.1)
 
 
 class TestRefusals:
@@ -68,6 +76,8 @@ class TestRefusals:
             ("CONSOLE_SECRET_KEY_FILE", "/nowhere/key", "cannot read /nowhere/key"),
             ("CONSOLE_SEALING_KEYS", "short:AAAA", "CONSOLE_SEALING_KEYS"),
             ("CONSOLE_WORKERS", "none", "CONSOLE_WORKERS='none'"),
+            ("CONSOLE_API_LISTEN", "0.0.0.0:8001", "needs TLS: name a certificate"),
+            ("CONSOLE_API_TLS_CERT_FILE", "/nowhere/api.pem", "there is no such file"),
             ("DATABASE_URL", f"mysql://root:{PASSWORD}@127.0.0.1/console", "postgres://"),
             ("DATABASE_URL", f"oracle-like://root:{PASSWORD}@127.0.0.1/console", "postgres://"),
             ("DATABASE_URL", f"postgres://console:{PASSWORD}@127.0.0.1:port/console", "postgres://"),
@@ -109,12 +119,29 @@ class TestRunning:
     ):
         env, log = run_environment(tmp_path), tmp_path / "log"
         with running(env, log) as process:
-            workers = children(process.pid)
-            assert len(workers) == 2
+            servers = children(process.pid)
+            assert len(servers) == 4  # gunicorn, its two workers, and the API
             process.send_signal(number)
             assert process.wait(timeout=30) == 0
-        assert not [pid for pid in workers if alive(pid)]
+        assert not [pid for pid in servers if alive(pid)]
         assert "Traceback" not in log.read_text()
+
+    @pytest.mark.parametrize("which", [b"gunicorn", b"serve_api"])
+    def test_when_one_of_the_two_servers_ends_the_other_ends_too(self, tmp_path: Path, which: bytes):
+        env, log = run_environment(tmp_path), tmp_path / "log"
+        with running(env, log) as process:
+            servers = children(process.pid)
+            victim = next(pid for pid in servers if which in Path(f"/proc/{pid}/cmdline").read_bytes())
+            os.kill(victim, signal.SIGKILL)
+            assert process.wait(timeout=40) != 0
+        wait_until_gone(servers)
+
+    def test_killed_it_leaves_no_orphan(self, tmp_path: Path):
+        with running(run_environment(tmp_path), tmp_path / "log") as process:
+            servers = children(process.pid)
+            process.kill()
+            process.wait()
+        wait_until_gone(servers)
 
     def test_it_says_where_things_are_and_a_second_one_is_refused(self, tmp_path: Path):
         env, log = run_environment(tmp_path), tmp_path / "log"
