@@ -60,12 +60,26 @@ class Authority:
         leaf = self.sign(profiles.leaf(name, key=key.public_key(), issuer=self.certificate, at=now()))
         return written(directory, pem(leaf), key_pem(key))
 
+    def host(self, directory: Path, name: str = "host") -> tuple[Path, Path]:
+        """The same for 127.0.0.1."""
+        key = csr.new_key()
+        worker = WorkerName(DOMAIN, "n-0123456789abcdef", "w-0123456789abcdef")
+        builder = profiles.leaf(
+            worker, key=key.public_key(), issuer=self.certificate, at=now(), host="127.0.0.1"
+        )
+        return written(directory, pem(self.sign(builder)), key_pem(key), name)
+
 
 def written(directory: Path, chain: bytes, key: bytes, name: str = "pair") -> tuple[Path, Path]:
     files = directory / f"{name}.crt", directory / f"{name}.key"
     for file, content in zip(files, (chain, key), strict=True):
         file.write_bytes(content)
     return files
+
+
+def host_pair(directory: Path, name: str = "host") -> tuple[Path, Path]:
+    """Files as somebody's own authority would make them."""
+    return Authority(Kind.WORKER).host(directory, name)
 
 
 def now() -> dt.datetime:

@@ -72,6 +72,7 @@ class Membership:
             except ControlError as error:
                 self._worker.connected(False)
                 if error.reason.then is Then.END:
+                    self.me = None  # nobody over there waits for a goodbye
                     raise
                 if error.reason.then is Then.REGISTER:
                     self.me = None
