@@ -1,6 +1,6 @@
 from django.urls import path
 
-from clusters import views
+from clusters import views, worker_views
 
 app_name = "clusters"
 
@@ -12,6 +12,14 @@ urlpatterns = [
     path("networking/proxy-clusters/<slug:cluster_id>/head/", views.cluster_head, name="cluster-head"),
     path(
         "networking/proxy-clusters/<slug:cluster_id>/workers/", views.cluster_workers, name="cluster-workers"
+    ),
+    path(
+        "networking/proxy-clusters/<slug:cluster_id>/workers/<slug:worker_id>/disconnection/",
+        worker_views.worker_disconnection,
+        name="worker-disconnection",
+    ),
+    path(
+        "networking/proxy-clusters/<slug:cluster_id>/reach/", worker_views.cluster_reach, name="cluster-reach"
     ),
     path(
         "networking/proxy-clusters/<slug:cluster_id>/settings/",

@@ -12,10 +12,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
+from django.http import Http404
 from django.utils import timezone
 
 from accounts.models import Account
-from audit.services import record, require
+from audit.services import Actor, record, require
 from audit.verbs import Verb
 from authority.models import Purpose
 from authority.services import AuthorityExpired, Issued, renew, revoke
@@ -65,6 +66,15 @@ def worker_topic(worker_id: str) -> str:
 
 def key_topic(access_key: str) -> str:
     return f"key:{access_key}"
+
+
+def worker_or_404(actor: Actor, cluster_id: str, worker_id: str, permission: str) -> Worker:
+    """A worker of this cluster; another cluster's is not found, even by those who may see both."""
+    require(actor, permission)
+    worker = Worker.objects.select_related("cluster").filter(pk=worker_id, cluster=cluster_id).first()
+    if worker is None:
+        raise Http404
+    return worker
 
 
 # --- Said by workers ----------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import grpc
 import pytest
 from django.utils import timezone
 
-from api import workers as service
 from api.serving import serving
 from audit.models import Activity
 from audit.verbs import Verb
@@ -289,7 +288,7 @@ def test_a_call_without_a_proof_or_with_anothers(ground: Ground):
         await worker.register()
         await other.register()
         beat = worker.stub.Heartbeat
-        right = worker.metadata("Heartbeat", service.v1.WorkerReport())
+        right = worker.metadata("Heartbeat", v1.WorkerReport())
         wrong = [
             (),
             ((proof.METADATA, "x"),),
@@ -340,7 +339,7 @@ def test_what_is_no_call_at_all_harms_nobody(ground: Ground, caplog):
             await worker.stub.GetChallenge(large)
         assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{ground.port}")
-        raw = channel.unary_unary("/sdm.contract.v1.Workers/Register")
+        raw: Any = channel.unary_unary("/sdm.contract.v1.Workers/Register")
         with pytest.raises(grpc.aio.AioRpcError):
             await raw(b"\xff\xff\xff\xff")
         await channel.close()

@@ -118,6 +118,35 @@ def test_a_bare_address_offers_its_filter(bob_client, three):
     assert "listenaddr:10.0.0.21:443" in page
 
 
+@pytest.mark.parametrize(
+    ("search", "offered"),
+    [
+        ("10.0.0.21", "listenaddr:10.0.0.21"),
+        ("hostname:10.0.0.21", "listenaddr:10.0.0.21"),
+        ("Environment=sandbox", "tags:Environment=sandbox"),
+        ("tags:environment=sandbox", "tags:Environment=sandbox"),
+        ("'coffee'", "coffee"),
+        ("name:keen-coffee,", "name:keen-coffee"),
+        ("keen-coffee, tags:Environment=sandbox", "keen-coffee tags:Environment=sandbox"),
+    ],
+)
+def test_the_usual_mistakes_are_answered_with_what_was_meant(bob_client, three, search, offered):
+    response = bob_client.get(LIST, {"q": search})
+    assert offered in [change.text for change in response.context["listing"].changes]
+    assert f"<bdi>{offered}</bdi></a> finds " in response.content.decode()
+
+
+def test_what_is_not_there_under_its_filter_either_is_no_offer(bob_client, three):
+    response = bob_client.get(LIST, {"q": "10.0.0.99:443"})
+    assert response.context["listing"].changes == []
+    assert "<bdi>listenaddr:10.0.0.99:443</bdi> finds nothing either." in response.content.decode()
+
+
+def test_a_chip_shows_what_was_typed(bob_client, three):
+    page = bob_client.get(LIST, {"q": 'tags:"Team=a'}).content.decode()
+    assert '<bdi class="chip__text">tags:&quot;Team=a</bdi>' in page
+
+
 def test_htmx_gets_the_results_alone(bob_client, three):
     page = bob_client.get(LIST, {"q": "coffee"}, headers={"HX-Request": "true"}).content.decode()
     assert 'id="results"' in page

@@ -14,9 +14,10 @@ from tests.resources.factories import make_resource, store_secret
 
 
 def make_objects(alice: Account, bob: Account) -> dict[str, str]:
-    cluster = make_cluster("keen-coffee", Environment="sandbox")
+    # An address of this machine: a page tries it.
+    cluster = make_cluster("keen-coffee", "127.0.0.1:1", Environment="sandbox")
     key, _ = key_create(actor=alice, cluster=cluster, request_id=uuid.uuid4())
-    make_worker(cluster, access_key=key.pk)
+    worker = make_worker(cluster, access_key=key.pk)
     resource = make_resource(alice, "orders-db", cluster=cluster)
     store_secret(resource, "a password that nobody sees")
     make_certificates(cluster.pk)
@@ -24,6 +25,7 @@ def make_objects(alice: Account, bob: Account) -> dict[str, str]:
     return {
         "cluster_id": cluster.pk,
         "key_id": key.pk,
+        "worker_id": worker.pk,
         "resource_id": resource.pk,
         "field": "password",
         "slug": "postgres",
