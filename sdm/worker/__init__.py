@@ -5,5 +5,5 @@
       link        one process: the control link (control/), certificates from files, probes and metrics
       front       a process per CPU on one shared listener: PROXY header (sdm.wire), TLS (tls), HTTP (http), 404
 
-Keys live in the memory of these processes and nowhere else. docs/adr/0012 says why it is divided like this.
+Keys live in the memory of these processes and nowhere else. docs/adr/0014 says why it is divided like this.
 """

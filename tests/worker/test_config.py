@@ -113,7 +113,8 @@ def test_keys_come_from_files_too(tmp_path: Path):
 def test_the_forbidden_combination_is_refused():
     (problem,) = problems(SDM_TLS_CERT_SOURCE="none")
     assert "Set SDM_TLS_CLIENT_AUTH=none as well" in problem
-    assert load({**NEEDED, "SDM_TLS_CERT_SOURCE": "none", "SDM_TLS_CLIENT_AUTH": "none"})
+    allowed = load({**NEEDED, "SDM_TLS_CERT_SOURCE": "none", "SDM_TLS_CLIENT_AUTH": "none"})
+    assert allowed.client_auth is ClientAuth.NONE
 
 
 def test_a_certificate_from_files_needs_both():

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sdm.contract.v1 import workers_pb2 as pb
 from sdm.exit_codes import ExitCode
 from tests.worker.conftest import StartWorker
-from tests.worker.control_plane import ControlPlane, client_context, host_pair, pb
+from tests.worker.control_plane import ControlPlane, client_context, host_pair
 from tests.worker.processes import is_the_answer, request
 
 pytestmark = pytest.mark.process

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdm.contract.keys import SecretKey
 from sdm.contract.reasons import Reason, Then
+from sdm.contract.v1 import workers_pb2 as pb
 from sdm.exit_codes import ExitCode
 from tests.worker.conftest import StartWorker
-from tests.worker.control_plane import ControlPlane, pb
+from tests.worker.control_plane import ControlPlane
 from tests.worker.processes import is_the_answer, request
 
 pytestmark = pytest.mark.process
