@@ -53,4 +53,4 @@ def _last_term(head: str) -> Term:
     if closed and not closed[0].value.parts[-1].endswith('"'):
         return closed[0]
     last = parse(head).terms[-1:]
-    return last[0] if last and last[0].end == len(head) else Term("", Pattern(("",)), len(head), len(head))
+    return last[0] if last and last[0].end == len(head) else Term("", Pattern(("",)), len(head))

@@ -3,13 +3,17 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, auto
+from functools import reduce
+from operator import or_
 
 from django.db.models import Exists, ManyToOneRel, Model, OuterRef, Q, QuerySet
 
 from sdm.contract import address
 from search.grammar import Pattern
+
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.*]+\]|[\w.*-]+):[0-9]{1,5}")
 
 
 class Matching(Enum):
@@ -30,6 +34,8 @@ class Field(ABC):
     aliases: tuple[str, ...] = ()
     # Bare words are looked for in the fields that say so.
     free_text: bool = False
+    # Names of filters that other lists have in its place.
+    mistaken_names: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,6 +52,14 @@ class Field(ABC):
     def recognises(self, text: str) -> bool:
         """Whether a bare word looks so much like a value of this field that it was probably meant."""
         return False
+
+    def could_have(self, value: Pattern, matching: Matching) -> bool:
+        """Whether a bare word that finds nothing is worth looking for as a value of this field."""
+        return True
+
+    def respelled(self, model: type[Model], value: Pattern) -> Iterator[Pattern]:
+        """An existing value that differs from this one in case alone, where case counts; one query at most."""
+        return iter(())
 
     def completions(self, model: type[Model], typed: str) -> Iterator[str]:
         """Existing values that go on from what was typed, best first, without an end; or none."""
@@ -76,23 +90,57 @@ class Choice(Field):
 
     words: Mapping[str, Q]
     _: KW_ONLY
+    # What people see in place of a word; it can be typed as well.
+    labels: Mapping[str, str] = field(default_factory=dict)
     # Part of a word is enough where the rule is `CONTAINS`: `type:ssh` finds every kind of SSH server.
     partial: bool = False
 
     def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
+        found = self._found(value, matching)
+        if not found:
+            raise WrongValue(f"{self.name}: can be {', '.join(map(self._label, self.words))}.")
+        return reduce(or_, found)
+
+    def could_have(self, value: Pattern, matching: Matching) -> bool:
+        return bool(self._found(value, matching))
+
+    def completions(self, model: type[Model], typed: str) -> Iterator[str]:
+        begins = Pattern((typed.casefold(), ""))
+        return (word for word in self.words if self._fits(word, begins))
+
+    def _found(self, value: Pattern, matching: Matching) -> list[Q]:
         wanted = value.casefold()
         if self.partial and matching is Matching.CONTAINS:
             wanted = wanted.anywhere()
-        found = [rows for word, rows in self.words.items() if wanted.matches(word.casefold())]
-        if not found:
-            raise WrongValue(f"{self.name}: can be {', '.join(self.words)}.")
-        condition = found[0]
-        for rows in found[1:]:
-            condition |= rows
-        return condition
+        return [rows for word, rows in self.words.items() if self._fits(word, wanted)]
 
-    def completions(self, model: type[Model], typed: str) -> Iterator[str]:
-        return (word for word in self.words if word.casefold().startswith(typed.casefold()))
+    def _fits(self, word: str, wanted: Pattern) -> bool:
+        return any(wanted.matches(name.casefold()) for name in (word, self._label(word)))
+
+    def _label(self, word: str) -> str:
+        return self.labels.get(word, word)
+
+
+@dataclass(frozen=True)
+class Host(Text):
+    """The host that a resource has in one column, its port in another: `host:port` is both, each whole."""
+
+    _: KW_ONLY
+    port: str = "port"
+
+    def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
+        host, port = _divided(value)
+        if port is None:
+            return super().condition(model, value, matching)
+        host = _canonical(host) if host.is_literal else host.lower()
+        return fits(self.column or self.name, host) & Q(**{self.port: port})
+
+    def recognises(self, text: str) -> bool:
+        return _HOST_AND_PORT.fullmatch(text) is not None
+
+    def could_have(self, value: Pattern, matching: Matching) -> bool:
+        # A part of it is looked for in every host there is.
+        return "." in value.text or ":" in value.text
 
 
 @dataclass(frozen=True)
@@ -114,7 +162,7 @@ class Address(Field):
         return in_host if value.is_literal else in_host | fits(self.address, value)
 
     def recognises(self, text: str) -> bool:
-        return re.fullmatch(r"(\[[0-9A-Fa-f:.*]+\]|[\w.*-]+):[0-9]{1,5}", text) is not None
+        return _HOST_AND_PORT.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -140,6 +188,19 @@ class Tags(Field):
         relation = self._relation(model)
         owner = {relation.field.name: OuterRef("pk")}
         return Q(Exists(_rows(relation).filter(_fitting(value), **owner)))
+
+    def respelled(self, model: type[Model], value: Pattern) -> Iterator[Pattern]:
+        if not value.is_literal:
+            return
+        key, has_value, wanted = value.text.partition("=")
+        keys, values = _spellings(key), _spellings(wanted)
+        other = Q(key__in=keys[1:])
+        if has_value:
+            # Said so that the tag as it was typed, which many may have, is not gone through to be left out.
+            other = Q(key__in=keys[1:], value__in=values) | Q(key=key, value__in=values[1:])
+        found = _rows(self._relation(model)).filter(other).order_by().values_list("key", "value")
+        for found_key, found_value in found[:1]:
+            yield Pattern((f"{found_key}={found_value}" if has_value else found_key,))
 
     def completions(self, model: type[Model], typed: str) -> Iterator[str]:
         tags = _rows(self._relation(model))
@@ -169,6 +230,15 @@ def fits(column: str, pattern: Pattern) -> Q:
     return Q(**{f"{column}__wildcard": pattern})
 
 
+def _divided(value: Pattern) -> tuple[Pattern, int | None]:
+    """Host and port. The colons of an IPv6 address without brackets divide nothing."""
+    found = re.fullmatch(r"(.*):([0-9]{1,5})", value.parts[-1], re.DOTALL)
+    host = Pattern((*value.parts[:-1], found[1])) if found else value
+    if not found or host.is_empty or (":" in host.text and not host.text.endswith("]")):
+        return value, None
+    return host, int(found[2])
+
+
 def _canonical(value: Pattern) -> Pattern:
     """A literal as an address or a host is stored; what is neither is nobody's, and stays as it is."""
     for canonical in (address.Address.parse, address.canonical_host):
@@ -191,7 +261,7 @@ def _distinct(rows: QuerySet[Model], column: str, typed: str) -> Iterator[str]:
     """
     values = rows.order_by(column).values_list(column, flat=True)
     seen = set()
-    for prefix in dict.fromkeys((typed, typed.capitalize(), typed.upper(), typed.lower())):
+    for prefix in _spellings(typed):
         found = values.filter(**{f"{column}__gte": prefix}).first()
         # A database may sort by more than code points, so other spellings can stand between.
         while found is not None and found.casefold().startswith(prefix.casefold()):
@@ -199,3 +269,12 @@ def _distinct(rows: QuerySet[Model], column: str, typed: str) -> Iterator[str]:
                 seen.add(found)
                 yield found
             found = values.filter(**{f"{column}__gt": found}).first()
+
+
+def _spellings(text: str) -> list[str]:
+    """The text as it is, and in the other usual cases."""
+    first, rest = text[:1], text[1:]
+    inside_kept = (first.upper() + rest, first.lower() + rest)
+    return list(
+        dict.fromkeys((text, text.capitalize(), text.upper(), text.lower(), text.title(), *inside_kept))
+    )

@@ -17,10 +17,6 @@ M = TypeVar("M", bound=Model)
 EVERYTHING = Q()
 NOTHING = Q(pk__in=[])  # Django answers without asking the database
 
-# What looking for a better search may cost: so many queries, each counting so far.
-MAX_CHANGES = 8
-COUNT_LIMIT = 1000
-
 
 @dataclass(frozen=True)
 class Notice:
@@ -36,14 +32,6 @@ class Chip:
 
     label: str
     remaining: str
-
-
-@dataclass(frozen=True)
-class Change:
-    """Another search and how much it finds, where `COUNT_LIMIT` stands for that many or more."""
-
-    text: str
-    count: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +54,7 @@ class Reading(Generic[M]):
     @property
     def chips(self) -> list[Chip]:
         terms = self.search.terms
-        return [Chip(str(term), str(self.search.without(index))) for index, term in enumerate(terms)]
+        return [Chip(term.source, str(self.search.without(index))) for index, term in enumerate(terms)]
 
     def apply(self, rows: QuerySet[M]) -> QuerySet[M]:
         return reduce(QuerySet.filter, self.conditions, rows)
@@ -74,21 +62,6 @@ class Reading(Generic[M]):
     def apply_row_by_row(self, rows: QuerySet[M]) -> QuerySet[M]:
         """The same rows, for a database that goes through them in order until it has a page of them."""
         return reduce(QuerySet.filter, self.row_conditions, rows)
-
-    def best_change(self, rows: QuerySet[M]) -> Change | None:
-        """For a search that finds nothing: the one change that finds most, of those that are tried."""
-        texts = [notice.suggestion for notice in self.notices if notice.suggestion]
-        if len(self.search.terms) > 1:
-            texts += [chip.remaining for chip in self.chips]
-        tried = list(dict.fromkeys(texts))[:MAX_CHANGES]
-        found = (Change(text, self._count(rows, text)) for text in tried)
-        return max(
-            (change for change in found if change.count), key=lambda change: change.count, default=None
-        )
-
-    def _count(self, rows: QuerySet[M], text: str) -> int:
-        found = self.filters.read(text, self.matching).apply(rows)
-        return found.order_by()[:COUNT_LIMIT].count()
 
 
 class _TermReading(NamedTuple):
@@ -175,7 +148,11 @@ class Filters(Generic[M]):
 
     def _meant(self, term: Term) -> Term | None:
         """The filter that was perhaps meant: the one with the nearest name, or one that knows such values."""
-        near = difflib.get_close_matches(_plain(term.word), self._by_name, n=1)
+        word = _plain(term.word)
+        for field in self.fields:
+            if word and word in map(_plain, field.mistaken_names):
+                return Term(field.name, term.value)
+        near = difflib.get_close_matches(word, self._by_name, n=1)
         if near:
             return Term(self._by_name[near[0]].name, term.value)
         value = term.as_free_text()
@@ -188,5 +165,5 @@ def _plain(name: str) -> str:
 
 
 def _shown(term: Term) -> str:
-    text = str(term)
+    text = term.source
     return f"“{text if len(text) <= 60 else text[:59] + '…'}”"

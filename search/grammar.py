@@ -81,6 +81,10 @@ class Pattern:
                 return Pattern((*self.parts[:index], before)), Pattern((after, *self.parts[index + 1 :]))
         return self, None
 
+    def beside(self, other: "Pattern") -> "Pattern":
+        """Both, with a space between them."""
+        return Pattern((*self.parts[:-1], f"{self.parts[-1]} {other.parts[0]}", *other.parts[1:]))
+
     def __str__(self) -> str:
         """Text that reads as this pattern when it follows `word:`."""
         if not any(re.search(r'[\s"*]', part) for part in self.parts):
@@ -94,12 +98,16 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Term:
-    """One condition: `word:value`, or free text when the word is empty. The span is where it was found."""
+    """One condition: `word:value`, or free text when the word is empty. And how and where it was typed."""
 
     word: str
     value: Pattern
     start: int = field(default=0, compare=False)
-    end: int = field(default=0, compare=False)
+    source: str = field(default="", compare=False)
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.source)
 
     def as_free_text(self) -> Pattern:
         """The whole term as a value, for a word that names no filter."""
@@ -125,8 +133,9 @@ class Search:
     def without(self, index: int) -> "Search":
         return Search(self.terms[:index] + self.terms[index + 1 :])
 
-    def replaced(self, index: int, term: Term) -> "Search":
-        return Search((*self.terms[:index], term, *self.terms[index + 1 :]))
+    def replaced(self, index: int, term: Term, count: int = 1) -> "Search":
+        """With this term in the place of one, or of so many."""
+        return Search((*self.terms[:index], term, *self.terms[index + count :]))
 
     def __str__(self) -> str:
         return " ".join(map(str, self.terms))
@@ -154,7 +163,7 @@ def _terms(text: str) -> Iterator[Term]:
         start = position
         word = _WORD.match(text, start)
         value, position = _value(text, word.end() if word else start)
-        yield Term(word[1] if word else "", value, start, position)
+        yield Term(word[1] if word else "", value, start, text[start:position])
         position = _skip(_SPACE, text, position)
 
 

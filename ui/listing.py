@@ -1,6 +1,6 @@
 """Lists that can be searched, sorted and paged: one way for all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -9,8 +9,9 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from search.changes import Change, best_changes
 from search.completions import complete
-from search.filters import Change, Filters, Reading
+from search.filters import Filters, Reading
 from ui.pagination import Page, Sort, Walk, paginate
 
 M = TypeVar("M", bound=Model)
@@ -30,8 +31,8 @@ class Listing(Generic[M]):
     reading: Reading[M]
     sort: Sort
     page: Page[M]
-    # For a search that finds nothing: what would find most.
-    change: Change | None
+    # For a search that finds nothing.
+    changes: Sequence[Change]
 
     @property
     def is_filtered(self) -> bool:
@@ -68,8 +69,8 @@ def list_rows(
         collected=source.collected,
         walk=source.walk,
     )
-    change = reading.best_change(rows) if source.total == 0 and reading.search.terms else None
-    return Listing(text, reading, sort, page, change)
+    changes = best_changes(reading, rows, narrow=narrow) if source.total == 0 else []
+    return Listing(text, reading, sort, page, changes)
 
 
 class _Source(NamedTuple, Generic[M]):

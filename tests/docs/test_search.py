@@ -36,7 +36,25 @@ def test_the_filters_are_those_that_are_declared(heading: str, filters: Filters[
 def test_the_words_of_type_are_the_kinds():
     found = re.search(r"The words of `type:` are (.*?)\n\n", prose(SEARCH), re.DOTALL)
     assert found
-    assert set(code_spans(found[1])) == set(KINDS)
+    words, labels = found[1].split(", in any case")
+    assert set(code_spans(words)) == set(KINDS)
+    for span in code_spans(labels):
+        assert not RESOURCE_FILTERS.read(span).notices
+
+
+@pytest.mark.parametrize(
+    ("templates", "filters"),
+    [("clusters", CLUSTER_FILTERS), ("resources", RESOURCE_FILTERS)],
+    ids=["clusters", "resources"],
+)
+def test_the_example_in_a_search_field_is_a_search(templates: str, filters: Filters[Any]):
+    pages = (ROOT / "templates" / templates).glob("*.html")
+    found = re.compile(r'components/search\.html" .*placeholder="([^"]*)"')
+    examples = [text for page in pages for text in found.findall(page.read_text())]
+    assert examples
+    for example in examples:
+        assert "," not in example
+        assert not filters.read(example).notices
 
 
 @pytest.fixture

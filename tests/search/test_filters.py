@@ -4,7 +4,7 @@ from django.db.models import Q
 
 from clusters.models import Cluster
 from search.fields import Choice, Matching, Tags, Text
-from search.filters import COUNT_LIMIT, MAX_CHANGES, Change, Chip, Filters, Notice
+from search.filters import Chip, Filters, Notice
 from tests.search.declared import FILTERS, make_cluster
 
 
@@ -245,41 +245,13 @@ class TestWhatIsSaid:
             Chip("zz:c", 'name:"a b"'),
         ]
 
-
-@pytest.mark.usefixtures("clusters")
-class TestBestChange:
-    def change(self, text: str) -> Change | None:
-        return FILTERS.read(text).best_change(Cluster.objects.order_by("name"))
-
-    def test_it_drops_the_term_that_leaves_most(self):
-        assert self.change("coffee tags:Environment=production keen") == Change("coffee keen", 1)
-        assert self.change("coffee tags:Environment=none") == Change("coffee", 2)
-        assert self.change("straße tags:Environment") == Change("tags:Environment", 3)
-
-    def test_it_takes_what_was_meant(self):
-        assert self.change("nmae:coffee") == Change("name:coffee", 2)
-        assert self.change("10.0.0.21:443") == Change("listenaddr:10.0.0.21:443", 1)
-
-    def test_there_may_be_none(self):
-        assert self.change("nothing") is None
-        assert self.change("x" * 10_000) is None
-
-    def test_it_looks_among_the_rows_it_is_given(self):
-        reading = FILTERS.read("coffee tags:None")
-        assert reading.best_change(Cluster.objects.filter(name="keen-coffee")) == Change("coffee", 1)
-
-    def test_it_costs_a_bounded_number_of_queries(self, django_assert_max_num_queries):
-        with django_assert_max_num_queries(MAX_CHANGES):
-            self.change("none " * 32)
-        with django_assert_max_num_queries(MAX_CHANGES):
-            self.change(" ".join(f"none{number}" for number in range(32)))
-
-    def test_it_counts_to_a_limit(self):
-        Cluster.objects.bulk_create(
-            Cluster(name=f"many-{number}", name_folded=f"many-{number}", address="a:1", host="a")
-            for number in range(COUNT_LIMIT + 1)
-        )
-        assert self.change("many none") == Change("many", COUNT_LIMIT)
+    def test_a_chip_and_a_message_show_what_was_typed(self):
+        reading = FILTERS.read('tags:"Team=a zz:"b c')
+        assert [chip.label for chip in reading.chips] == ['tags:"Team=a zz:"b', "c"]
+        reading = FILTERS.read('tags:"Team=a zz:b')
+        assert [chip.label for chip in reading.chips] == ['tags:"Team=a', "zz:b"]
+        [notice] = FILTERS.read('zz:"b').notices
+        assert notice.message.startswith('“zz:"b” is taken as text')
 
 
 class TestDeclaration:

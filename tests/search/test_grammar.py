@@ -127,7 +127,9 @@ def test_hostile_text_is_text(text):
 
 def test_terms_know_where_they_stood():
     text = '  name:"a b"\tcoffee '
-    assert [text[term.start : term.end] for term in parse(text).terms] == ['name:"a b"', "coffee"]
+    terms = parse(text).terms
+    assert [text[term.start : term.end] for term in terms] == ['name:"a b"', "coffee"]
+    assert [term.source for term in terms] == ['name:"a b"', "coffee"]
 
 
 @given(ANYTHING | TRICKY)
@@ -182,6 +184,11 @@ def test_a_term_is_taken_out_or_replaced():
     search = parse("name:a b tags:c")
     assert str(search.without(1)) == "name:a tags:c"
     assert str(search.replaced(1, Term("name", Pattern(("b c",))))) == 'name:a name:"b c" tags:c'
+    assert str(search.replaced(0, Term("name", Pattern(("b",))), 2)) == "name:b tags:c"
+
+
+def test_a_pattern_goes_on_with_another():
+    assert Pattern(("a", "b")).beside(Pattern(("c", "d"))) == Pattern(("a", "b c", "d"))
 
 
 @pytest.mark.parametrize(

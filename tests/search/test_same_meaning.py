@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusters.models import Cluster
+from search.changes import best_changes
 from search.fields import Matching
 from tests.search.declared import FILTERS, make_cluster
 
@@ -198,4 +199,4 @@ def test_each_cluster_is_found_by_what_it_is(stored, data):
 def test_no_text_is_an_error(text, matching):
     reading = FILTERS.read(text, matching)
     assert list(reading.apply(Cluster.objects.all())) == []
-    assert reading.best_change(Cluster.objects.all()) is None
+    assert best_changes(reading, Cluster.objects.all()) == []
