@@ -8,13 +8,14 @@ from django.http import Http404
 
 from audit.services import Actor, require
 from clusters.models import Cluster, ClusterTag, Worker
+from search.counting import RowCount
 from search.fields import Address, Tags, Text
 from search.filters import Filters
 
 CLUSTER_FILTERS = Filters(
     Cluster,
     Text("name", column="name_folded", folded=True, free_text=True),
-    Address("listenaddr", aliases=("listenaddress", "address")),
+    Address("listenaddr", aliases=("listenaddress", "address"), mistaken_names=("hostname", "host")),
     Tags("tags", aliases=("tag",)),
 )
 
@@ -96,12 +97,14 @@ def cluster_rows(clusters: Sequence[Cluster]) -> list[ClusterRow]:
 
 
 def cluster_head(cluster: Cluster) -> ClusterHead:
+    counts = RowCount(cluster.resources.all()), RowCount(cluster.keys.all())
+    resources, keys = Cluster.objects.filter(pk=cluster.pk).values_list(*counts).first() or (0, 0)
     return ClusterHead(
         cluster=cluster,
         tags=list(cluster.tags.all()),
         workers=worker_counts([cluster.pk])[cluster.pk],
-        resources=cluster.resources.count(),
-        keys=cluster.keys.count(),
+        resources=resources,
+        keys=keys,
     )
 
 

@@ -81,8 +81,8 @@ def paginate(
     cursor = _decode(query.get("before" if backward else "after", ""), rows.model, field)
     reverse = descending != backward
     beyond = _beyond(field, cursor, reverse=reverse) if cursor is not None else Q()
-    found = _near(walk, beyond, field, size + 1, reverse=reverse) if walk else []
-    if not found:
+    found = _near(walk, beyond, field, size + 1, reverse=reverse) if walk else None
+    if found is None:
         order = _order(field, reverse=reverse, collected=collected)
         found = list(rows.filter(beyond).order_by(*order)[: size + 1])
     more = len(found) > size
@@ -97,7 +97,6 @@ def paginate(
             size=size,
             counted_to=counted_to,
             collected=collected,
-            walk=walk,
         )
     found = found[:size]
     if backward:
@@ -121,15 +120,16 @@ def _order(field: str, *, reverse: bool, collected: bool = False) -> list[OrderB
     return [column.desc() if reverse else column.asc() for column in columns]
 
 
-def _near(walk: Walk[M], beyond: Q, field: str, size: int, *, reverse: bool) -> list[M]:
-    """The first `size` matches, if the next rows hold so many; otherwise none, after little work."""
+def _near(walk: Walk[M], beyond: Q, field: str, size: int, *, reverse: bool) -> list[M] | None:
+    """The first `size` matches, or the last there are, if the next rows hold them; otherwise None, after little
+    work."""
     order = _order(field, reverse=reverse)
     edge = walk.every.filter(beyond).order_by(*order).values_list(field, "pk")[_NEAR : _NEAR + 1].first()
     near = walk.matching.filter(beyond)
     if edge is not None:
         near = near.filter(_beyond(field, edge, reverse=not reverse))
     found = list(near.order_by(*order)[:size])
-    return found if len(found) == size else []
+    return found if edge is None or len(found) == size else None
 
 
 def in_chunks(rows: QuerySet[M], *, field: str, size: int) -> Iterator[M]:

@@ -53,6 +53,19 @@ def test_nothing_there_says_what_a_resource_is(alice_client, bob_client):
         ("type:SSHPassword", ["jump"]),
         ("hostname:10.0.0.8", ["jump"]),
         ("hostname:DB.int", ["orders"]),
+        ("hostname:DB.internal:5432", ["orders"]),
+        ("hostname:db.internal:5433", []),
+        ("hostname:internal:5432", []),
+        ("host:10.0.*:5432", ["jump"]),
+        ("hostname:*:5432", ["jump", "jump-key", "orders"]),
+        ("hostname:[2001:DB8:0::9]:5432", ["jump-key"]),
+        ("hostname:2001:db8::9", ["jump-key"]),
+        ("hostname:[2001:db8::9]", ["jump-key"]),
+        ("hostname::5432", []),
+        ("hostname:db.internal:99999", []),
+        ("type:PostgreSQL", ["orders"]),
+        ("type:postgresQL", ["orders"]),
+        ('type:"SSH (password)"', ["jump"]),
         ("tags:Team=data", ["orders"]),
         ("tag:Team", ["jump", "orders"]),
         ("healthy:false", ["jump"]),
@@ -65,7 +78,7 @@ def test_nothing_there_says_what_a_resource_is(alice_client, bob_client):
 def test_searching(alice, alice_client, search, found):
     make_resource(alice, "orders", healthy=True, tags={"Team": "data"})
     make_resource(alice, "jump", kind="sshPassword", hostname="10.0.0.8", healthy=False, tags={"Team": "ops"})
-    make_resource(alice, "jump-key", kind="sshCustomerKey", hostname="10.0.0.9")
+    make_resource(alice, "jump-key", kind="sshCustomerKey", hostname="[2001:db8::9]")
     assert names(alice_client.get(LIST, {"q": search})) == found
 
 
@@ -126,6 +139,43 @@ def test_a_search_without_a_result_offers_the_change_that_finds_most(alice, alic
     assert "No resources match" in page and "finds 1" in page
 
 
+@pytest.mark.parametrize(
+    ("search", "offered"),
+    [
+        ("db.internal", "hostname:db.internal"),
+        ("db.internal:5432", "hostname:db.internal:5432"),
+        ("listenaddr:db.internal", "hostname:db.internal"),
+        ("address:db.internal:5432", "hostname:db.internal:5432"),
+        ("PostgreSQL", "type:PostgreSQL"),
+        ("Team=data", "tags:Team=data"),
+        ("tags:team=data", "tags:Team=data"),
+        ("type:Remote desktop", None),
+        ("web.internal", None),
+        ("listenaddr:web.internal", None),
+    ],
+)
+def test_a_search_without_a_result_offers_what_was_meant(alice, alice_client, search, offered):
+    cluster = make_cluster()
+    make_resource(alice, "orders", cluster=cluster, tags={"Team": "data"})
+    for url in (LIST, tab(cluster)):
+        response = alice_client.get(url, {"q": search})
+        changes = [(change.text, change.count) for change in response.context["listing"].changes]
+        assert changes == ([(offered, 1)] if offered else [])
+        assert "Did you mean" not in response.content.decode(), "what finds nothing is no offer"
+
+
+def test_the_filter_of_another_list_is_told_even_if_it_finds_nothing(alice_client, db):
+    page = alice_client.get(LIST, {"q": "listenaddr:10.0.0.9"}).content.decode()
+    assert "is taken as text: the filters here are name:, type:, hostname:" in page
+    assert "<bdi>hostname:10.0.0.9</bdi> finds nothing either." in page
+
+
+def test_a_wrong_kind_is_answered_with_what_the_column_shows(alice_client, db):
+    page = alice_client.get(LIST, {"q": "type:oracle"}).content.decode()
+    assert "type: can be " in page and "PostgreSQL, " in page and "SSH (password)" in page
+    assert "sshPassword" not in page
+
+
 def test_auditors_see_and_cannot_act(alice, bob_client):
     cluster = make_cluster()
     resource = make_resource(alice, "orders", cluster=cluster)
@@ -176,6 +226,29 @@ def test_a_page_takes_the_same_queries_for_one_row_as_for_fifty(alice, alice_cli
     many = [queries(url) for url in urls]
     assert many == one
     assert max(many) <= 12
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"q": "tags:Team=data"},
+        {"q": "tags:Team=data", "after": "WyJ6IiwgInoiXQ"},
+        {"q": "a b c d tags:x 10.0.0.1 'e', hostname:db.internal:1"},
+        {"q": "tags:a tags:b tags:c tags:d tags:e"},
+    ],
+)
+def test_the_longest_list_and_the_emptiest_take_few_queries(
+    alice, alice_client, monkeypatch, django_assert_max_num_queries, query
+):
+    # Many match, and none of them is near the first names: walked, and then collected.
+    monkeypatch.setattr("resources.selectors.COUNTED_TO", 5)
+    monkeypatch.setattr("ui.pagination._NEAR", 5)
+    here, there = make_cluster("here"), make_cluster("there")
+    for number in range(70):
+        make_resource(alice, f"r{number:02}", cluster=here, tags={"Team": "data"} if number > 9 else {})
+    for url in (LIST, tab(here), f"{tab(there)}attachments/"):
+        with django_assert_max_num_queries(12):
+            assert alice_client.get(url, query).status_code == 200
 
 
 def test_a_resource_that_does_not_exist_is_not_found(alice_client, db):
