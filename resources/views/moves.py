@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from django.core.exceptions import BadRequest
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -23,6 +23,10 @@ _ID = re.compile(r"(rs|n)-[0-9a-f]{16}")
 # A page of checked rows, with room to spare.
 MAX_MOVES = 200
 
+# What a list shows, as it stands in its address. Longer than a server takes one, it came from no page.
+_KEPT = ("q", "sort", "after", "before")
+_MAX_QUERY = 4_000
+
 
 @require_safe
 def cluster_attach(request: AccountRequest, cluster_id: str) -> HttpResponse:
@@ -38,7 +42,7 @@ def cluster_attach(request: AccountRequest, cluster_id: str) -> HttpResponse:
 
 @require_POST
 def resource_moves(request: AccountRequest) -> HttpResponse:
-    """`move` holds moves, in one field or many; `back` the id of the page to go back to."""
+    """`move` holds moves, in one field or many; `back` the id of the page to go back to, `query` what it showed."""
     require(request.user, "resources.change")
     moves = _read_moves(" ".join(request.POST.getlist("move")))
     try:
@@ -47,7 +51,7 @@ def resource_moves(request: AccountRequest) -> HttpResponse:
         messages.error(request, "The proxy cluster was deleted meanwhile. Nothing was changed.")
     else:
         _report(request, moves, done)
-    return redirect(_page(request.POST.get("back", "")))
+    return redirect(_page(request.POST.get("back", ""), request.POST.get("query", "")))
 
 
 def _read_moves(text: str) -> list[Move]:
@@ -67,7 +71,8 @@ def _report(request: AccountRequest, moves: Sequence[Move], done: Sequence[Move]
             f"{count} of {len(moves)} had been moved or deleted by somebody else and stayed as they are.",
         )
     if done:
-        fields = {"move": " ".join(str(move.back()) for move in done), "back": request.POST.get("back", "")}
+        fields = {"move": " ".join(str(move.back()) for move in done)}
+        fields |= {name: request.POST.get(name, "") for name in ("back", "query")}
         undo_url = reverse("resources:resource-moves")
         messages.undoable(request, _told(done), undo_url=undo_url, fields=fields)
 
@@ -85,9 +90,12 @@ def _told(done: Sequence[Move]) -> str:
     return f"{what} back where they were."
 
 
-def _page(back: str) -> str:
-    """The page that the form was on, by the id of what it shows: a cluster's tab or a resource."""
-    if _ID.fullmatch(back):
-        name = "resource-detail" if back.startswith("rs-") else "cluster-resources"
-        return reverse(f"resources:{name}", args=[back])
-    return reverse("resources:resource-list")
+def _page(back: str, query: str) -> str:
+    """The page that the form was on, by the id of what it shows: a resource, or a cluster's tab with its search."""
+    if not _ID.fullmatch(back):
+        return reverse("resources:resource-list")
+    if back.startswith("rs-"):
+        return reverse("resources:resource-detail", args=[back])
+    shown = QueryDict(query[:_MAX_QUERY])
+    kept = {name: shown[name] for name in _KEPT if shown.get(name)}
+    return reverse("resources:cluster-resources", args=[back], query=kept)

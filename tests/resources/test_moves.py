@@ -1,5 +1,6 @@
 """Attaching, detaching and undoing either."""
 
+import html
 import re
 
 import pytest
@@ -32,7 +33,8 @@ def undo(client: Client, response):
     """Press the button of the message that the response shows."""
     (form,) = re.findall(r'class="message message--success">.*?</form>', response.content.decode(), re.DOTALL)
     assert f'action="{MOVES}"' in form
-    fields = dict(re.findall(r'name="(move|back)" value="([^"]*)"', form))
+    found = re.findall(r'name="(move|back|query)" value="([^"]*)"', form)
+    fields = {name: html.unescape(value) for name, value in found}
     return client.post(MOVES, fields, follow=True)
 
 
@@ -125,6 +127,44 @@ def test_the_way_back_is_always_one_of_ours(alice, alice_client, clusters, back)
     one = make_resource(alice, "one", cluster=clusters[0])
     response = alice_client.post(MOVES, {"move": move(one, clusters[0], None), "back": back})
     assert response.headers["Location"] == "/resources/"
+
+
+def test_detaching_and_undoing_lead_back_to_the_list_as_it_was(alice, alice_client, clusters):
+    here, _ = clusters
+    one = make_resource(alice, "one & two", cluster=here, tags={"Team": "a b"})
+    shown = {"q": 'tags:"Team=a b" &', "sort": "-created"}
+    page = alice_client.get(f"/networking/proxy-clusters/{here.pk}/", shown)
+    assert [resource.pk for resource in page.context["rows"]] == [one.pk]
+    (query,) = re.findall(r'name="query" value="([^"]*)"', page.content.decode())
+    data = {"move": move(one, here, None), "back": here.pk, "query": html.unescape(query)}
+    response = alice_client.post(MOVES, data, follow=True)
+    assert response.context["listing"].text == shown["q"]
+    assert response.context["sort"].column == "created"
+    response = undo(alice_client, response)
+    assert response.context["listing"].text == shown["q"]
+    assert where(one) == [here.pk]
+
+
+@pytest.mark.parametrize(
+    ("query", "there"),
+    [
+        ("", ""),
+        ("q=&sort=", ""),
+        ("next=//evil.example&q=a", "?q=a"),
+        ("q=%0d%0aX:%20y", "?q=%0D%0AX%3A+y"),
+        ("//evil.example", ""),
+        ("#q=a", ""),
+        ("q=\0", "?q=%00"),
+        ("q=%ff", "?q=%EF%BF%BD"),
+        ("a&" * 1_999 + "q=a", ""),
+    ],
+)
+def test_the_way_back_takes_a_search_and_nothing_else(alice, alice_client, clusters, query, there):
+    here, _ = clusters
+    one = make_resource(alice, "one", cluster=here)
+    data = {"move": move(one, here, None), "back": here.pk, "query": query}
+    response = alice_client.post(MOVES, data)
+    assert response.headers["Location"] == f"/networking/proxy-clusters/{here.pk}/{there}"
 
 
 def test_a_resource_that_does_not_exist_is_not_moved(alice, alice_client, clusters):
