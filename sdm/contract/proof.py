@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sdm.pki import chain
+
 METADATA = "sdm-worker-proof"
 # How far two clocks may be apart.
 TOLERANCE = dt.timedelta(minutes=5)
@@ -106,9 +108,10 @@ def read(text: str) -> Proof:
     if version != _VERSION or milliseconds > _LATEST or not signature:
         raise BadProof("The proof is cut off, or of a version that is not known here.")
     try:
-        return Proof(x509.load_der_x509_certificate(der), milliseconds, signature)
-    except (ValueError, UnsupportedAlgorithm):
+        certificate = chain.check_readable(x509.load_der_x509_certificate(der))
+    except (ValueError, UnsupportedAlgorithm, chain.Unreadable):
         raise BadProof("The proof holds no certificate that can be read.") from None
+    return Proof(certificate, milliseconds, signature)
 
 
 def _call(certificate: x509.Certificate, milliseconds: int, method: str, request: bytes) -> bytes:
