@@ -21,7 +21,8 @@ CLUSTER_FILTERS = Filters(
 
 # What the list can be sorted by, each with an index.
 CLUSTER_SORTS = {"name": "name_folded", "workers": "workers_online", "created": "created_at"}
-
+# Very many have as many workers as others: those stand by name.
+CLUSTER_TIES = {"workers_online": "name_folded"}
 
 # More workers than that in one cluster are counted, not listed.
 MAX_WORKERS_SHOWN = 500

@@ -35,6 +35,7 @@ def cluster_list(request: AccountRequest) -> HttpResponse:
         Cluster.objects.prefetch_related("tags"),
         selectors.CLUSTER_FILTERS,
         sorts=selectors.CLUSTER_SORTS,
+        ties=selectors.CLUSTER_TIES,
     )
     context = {"listing": listing, "sort": listing.sort, "rows": selectors.cluster_rows(listing.page.rows)}
     part = "#results" if is_fragment_request(request) else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
 from django.db import connection
@@ -46,12 +47,14 @@ def list_rows(
     *,
     sorts: Mapping[str, str],
     default: str = "name",
+    ties: Mapping[str, str] = MappingProxyType({}),
     counted_to: int | None = None,
     narrow: bool = False,
 ) -> Listing[M]:
     """The page of `rows` that the query string asks for: `q`, `sort`, and `after` or `before`.
 
-    `sorts` maps the names in `?sort=` to columns that are indexed and never null. `counted_to` bounds the
+    `sorts` maps the names in `?sort=` to columns that are indexed and never null, and `ties` those columns to what
+    orders the rows that are equal in one, a unique column, if not by primary key. `counted_to` bounds the
     work of counting where a list can have a million rows. `narrow` says that `rows` are few of their table, so that
     each is asked whether it matches, instead of looking for all that do.
     """
@@ -63,6 +66,7 @@ def list_rows(
         source.rows,
         request.GET,
         field=sorts[sort.column],
+        unique=ties.get(sorts[sort.column], "pk"),
         descending=sort.descending,
         total=source.total,
         counted_to=counted_to,

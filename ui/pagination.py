@@ -5,7 +5,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from django.core.exceptions import ValidationError
 from django.db.models import F, Field, Model, Q, QuerySet
@@ -33,6 +33,13 @@ class Sort:
         if text.removeprefix("-") not in columns:
             text = default
         return cls(text.removeprefix("-"), text.startswith("-"))
+
+
+class _Key(NamedTuple):
+    """What rows are ordered by: a column, and another that no two rows share."""
+
+    field: str
+    unique: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ def paginate(
     query: QueryDict,
     *,
     field: str,
+    unique: str = "pk",
     descending: bool,
     total: int,
     size: int = PAGE_SIZE,
@@ -71,19 +79,20 @@ def paginate(
     collected: bool = False,
     walk: Walk[M] | None = None,
 ) -> Page[M]:
-    """The page that `?after=` or `?before=` names, ordered by `field` and then by primary key.
+    """The page that `?after=` or `?before=` names, ordered by `field` and then by `unique`.
 
-    `field` must not be null. With `collected`, rows are found by their conditions and not by walking along the
+    Neither may be null. With `collected`, rows are found by their conditions and not by walking along the
     order; `walk` is tried before. A cursor that makes no sense gives the first page: it is a stale link, not an attack
     worth an error.
     """
     backward = "before" in query and "after" not in query
-    cursor = _decode(query.get("before" if backward else "after", ""), rows.model, field)
+    key = _Key(field, unique)
+    cursor = _decode(query.get("before" if backward else "after", ""), rows.model, key)
     reverse = descending != backward
-    beyond = _beyond(field, cursor, reverse=reverse) if cursor is not None else Q()
-    found = _near(walk, beyond, field, size + 1, reverse=reverse) if walk else None
+    beyond = _beyond(key, cursor, reverse=reverse) if cursor is not None else Q()
+    found = _near(walk, beyond, key, size + 1, reverse=reverse) if walk else None
     if found is None:
-        order = _order(field, reverse=reverse, collected=collected)
+        order = _order(key, reverse=reverse, collected=collected)
         found = list(rows.filter(beyond).order_by(*order)[: size + 1])
     more = len(found) > size
     if cursor is not None and not found:
@@ -92,6 +101,7 @@ def paginate(
             rows,
             QueryDict(),
             field=field,
+            unique=unique,
             descending=descending,
             total=total,
             size=size,
@@ -105,73 +115,77 @@ def paginate(
     has_next = cursor is not None if backward else more
     return Page(
         rows=found,
-        previous=_encode(found[0], field) if found and has_previous else None,
-        next=_encode(found[-1], field) if found and has_next else None,
+        previous=_encode(found[0], key) if found and has_previous else None,
+        next=_encode(found[-1], key) if found and has_next else None,
         total=total,
         counted_to=counted_to,
     )
 
 
-def _order(field: str, *, reverse: bool, collected: bool = False) -> list[OrderBy]:
-    names = ["pk"] if field == "pk" else [field, "pk"]
+def _order(key: _Key, *, reverse: bool, collected: bool = False) -> list[OrderBy]:
+    names = dict.fromkeys(key)
     # No index serves an expression: the database has to find the rows by what they must fit, and sort them.
     # Left the choice, a planner may walk an index for seconds to where the matches stand together.
     columns = [Coalesce(name, name) if collected else F(name) for name in names]
     return [column.desc() if reverse else column.asc() for column in columns]
 
 
-def _near(walk: Walk[M], beyond: Q, field: str, size: int, *, reverse: bool) -> list[M] | None:
+def _near(walk: Walk[M], beyond: Q, key: _Key, size: int, *, reverse: bool) -> list[M] | None:
     """The first `size` matches, or the last there are, if the next rows hold them; otherwise None, after little
     work."""
-    order = _order(field, reverse=reverse)
-    edge = walk.every.filter(beyond).order_by(*order).values_list(field, "pk")[_NEAR : _NEAR + 1].first()
+    order = _order(key, reverse=reverse)
+    edge = walk.every.filter(beyond).order_by(*order).values_list(*key)[_NEAR : _NEAR + 1].first()
     near = walk.matching.filter(beyond)
     if edge is not None:
-        near = near.filter(_beyond(field, edge, reverse=not reverse))
+        near = near.filter(_beyond(key, edge, reverse=not reverse))
     found = list(near.order_by(*order)[:size])
     return found if edge is None or len(found) == size else None
 
 
 def in_chunks(rows: QuerySet[M], *, field: str, size: int) -> Iterator[M]:
     """All rows by `field` and primary key, ascending: `size` of them in memory, no query longer than one chunk."""
-    chunk = list(rows.order_by(field, "pk")[:size])
+    key = _Key(field, "pk")
+    chunk = list(rows.order_by(*key)[:size])
     while chunk:
         yield from chunk
         last = getattr(chunk[-1], field), chunk[-1].pk
-        chunk = list(rows.filter(_beyond(field, last, reverse=False)).order_by(field, "pk")[:size])
+        chunk = list(rows.filter(_beyond(key, last, reverse=False)).order_by(*key)[:size])
 
 
-def _beyond(field: str, cursor: tuple[Any, Any], *, reverse: bool) -> Q:
-    value, pk = cursor
+def _beyond(key: _Key, cursor: tuple[Any, Any], *, reverse: bool) -> Q:
+    value, own = cursor
     side = "lt" if reverse else "gt"
-    if field == "pk":
-        return Q(**{f"pk__{side}": pk})
+    further = Q(**{f"{key.unique}__{side}": own})
+    if key.field == key.unique:
+        return further
     # `field >= value` first, so that the index is entered at the cursor; the second half drops the rest.
-    return Q(**{f"{field}__{side}e": value}) & (Q(**{f"{field}__{side}": value}) | Q(**{f"pk__{side}": pk}))
+    return Q(**{f"{key.field}__{side}e": value}) & (Q(**{f"{key.field}__{side}": value}) | further)
 
 
-def _encode(row: Model, field: str) -> str:
-    value = row.pk if field == "pk" else getattr(row, field)
+def _encode(row: Model, key: _Key) -> str:
+    value = getattr(row, key.field)
     if isinstance(value, dt.datetime):
         value = value.isoformat()
-    return base64.urlsafe_b64encode(json.dumps([value, row.pk]).encode()).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(json.dumps([value, getattr(row, key.unique)]).encode()).decode().rstrip("=")
+    )
 
 
-def _decode(text: str, model: type[Model], field: str) -> tuple[Any, Any] | None:
+def _decode(text: str, model: type[Model], key: _Key) -> tuple[Any, Any] | None:
     if not text or len(text) > 2_000:
         return None
     try:
-        value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        key = model._meta.pk
-        column = key if field == "pk" else cast("Field[Any, Any]", model._meta.get_field(field))
-        cursor = _storable(column.to_python(value)), _storable(key.to_python(pk))
+        value, own = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        cursor = _in_column(value, model, key.field), _in_column(own, model, key.unique)
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError):
         return None
     return cursor
 
 
-def _storable(value: Any) -> Any:
-    """`value`, or an error where a database would have one."""
+def _in_column(value: Any, model: type[Model], name: str) -> Any:
+    """`value` as the column has it, or an error where a database would have one."""
+    column = model._meta.pk if name == "pk" else cast("Field[Any, Any]", model._meta.get_field(name))
+    value = column.to_python(value)
     if value is None:
         raise ValueError("a cursor points at a row")
     if isinstance(value, dt.datetime):

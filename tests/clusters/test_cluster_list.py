@@ -1,4 +1,5 @@
 import pytest
+from django.db import connection
 from django.urls import reverse
 
 from clusters.models import Cluster, Worker
@@ -72,6 +73,23 @@ def test_pages_follow_each_other_without_gap_or_repetition(bob_client, db, sort)
     first = bob_client.get(f"{LIST}?sort={sort}&before={back.context['listing'].page.previous}")
     assert names(first) == seen[:50]
     assert first.context["listing"].page.previous is None
+
+
+def test_those_with_as_many_workers_stand_by_name(bob_client, db):
+    for name in ("delta", "Bravo", "charlie", "alpha"):
+        make_cluster(name)
+    make_worker(make_cluster("zulu"))
+    by_workers = names(bob_client.get(LIST, {"sort": "workers"}))
+    assert by_workers == ["alpha", "Bravo", "charlie", "delta", "zulu"]
+    assert names(bob_client.get(LIST, {"sort": "-workers"})) == by_workers[::-1]
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads tables this small whole")
+def test_an_index_has_them_in_that_order():
+    plan = Cluster.objects.order_by("workers_online", "name_folded")[:51].explain()
+    assert "cluster_by_workers" in plan
+    assert "TEMP B-TREE" not in plan
 
 
 @pytest.mark.parametrize("cursor", ["x", "====", "W10", "bnVsbA", "WzEsMl0", "\0", "é", "A" * 5000])

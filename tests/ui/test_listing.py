@@ -6,7 +6,7 @@ import pytest
 from django.test import RequestFactory
 
 from clusters.models import Cluster
-from clusters.selectors import CLUSTER_FILTERS, CLUSTER_SORTS
+from clusters.selectors import CLUSTER_FILTERS, CLUSTER_SORTS, CLUSTER_TIES
 from tests.search.declared import make_cluster
 from ui import listing, pagination
 from ui.listing import Listing, list_rows
@@ -42,7 +42,13 @@ def page(
     request = RequestFactory().get("/", {"q": q, "sort": sort, **cursor})
     rows = Cluster.objects.prefetch_related("tags")
     return list_rows(
-        request, rows, CLUSTER_FILTERS, sorts=CLUSTER_SORTS, counted_to=counted_to, narrow=narrow
+        request,
+        rows,
+        CLUSTER_FILTERS,
+        sorts=CLUSTER_SORTS,
+        ties=CLUSTER_TIES,
+        counted_to=counted_to,
+        narrow=narrow,
     )
 
 
@@ -74,8 +80,11 @@ def test_pages_hold_every_match_once_and_in_order_there_and_back(
     monkeypatch.setattr(listing, "_MANY", many)
     monkeypatch.setattr(pagination, "_NEAR", near)
     field = CLUSTER_SORTS[sort.removeprefix("-")]
+    tie = CLUSTER_TIES.get(field, "pk")
     prefix = "-" if sort.startswith("-") else ""
-    found = CLUSTER_FILTERS.read(q).apply(Cluster.objects.all()).order_by(f"{prefix}{field}", f"{prefix}pk")
+    found = (
+        CLUSTER_FILTERS.read(q).apply(Cluster.objects.all()).order_by(f"{prefix}{field}", f"{prefix}{tie}")
+    )
     ordered = list(found.values_list("name", flat=True))
     expected = [ordered[start : start + SIZE] for start in range(0, len(ordered), SIZE)]
     first = page(q, sort, counted_to)
