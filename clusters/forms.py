@@ -144,6 +144,7 @@ class DeletionForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.expected = expected
         self.fields["name"].label = f"Type {expected} to confirm"
+        self.fields["name"].error_messages["required"] = f"Type {expected} to confirm that you mean it."
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
