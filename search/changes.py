@@ -12,9 +12,10 @@ from search.filters import M, Reading
 from search.grammar import Term, parse
 from search.lookups import can_be_stored
 
-# What looking for a better search may cost: so many with another meaning are tried, and so many with one term
-# less, each counted so far, and all in one query.
+# What looking for a better search may cost: so many are tried, some of them always with another meaning and not with
+# one term less, each counted so far, and all in one query.
 MAX_CHANGES = 8
+_MIN_MEANT = 3
 COUNT_LIMIT = 1000
 # Of so many terms it is asked what else they could mean, which can take a query for each.
 _MAX_REREAD = 3
@@ -38,8 +39,9 @@ def best_changes(reading: Reading[M], rows: QuerySet[M], *, narrow: bool = False
     """
     unchanged = {"", str(reading.search)}
     otherwise = (text for text in dict.fromkeys(_read_otherwise(reading)) if text not in unchanged)
-    meant = list(islice(otherwise, MAX_CHANGES))
-    less = [chip.remaining for chip in reading.chips if chip.remaining][:MAX_CHANGES]
+    remaining = dict.fromkeys(chip.remaining for chip in reading.chips if chip.remaining)
+    less = list(remaining)[: MAX_CHANGES - _MIN_MEANT]
+    meant = list(islice(otherwise, MAX_CHANGES - len(less)))
     texts = list(dict.fromkeys(meant + less))
     readings = [reading.filters.read(text, reading.matching) for text in texts]
     counts = _counts([read.apply_row_by_row(rows) if narrow else read.apply(rows) for read in readings])

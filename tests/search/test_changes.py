@@ -3,7 +3,7 @@
 import pytest
 
 from clusters.models import Cluster
-from search.changes import COUNT_LIMIT, Change, best_changes
+from search.changes import COUNT_LIMIT, MAX_CHANGES, Change, best_changes
 from tests.search.declared import FILTERS, make_cluster
 
 pytestmark = pytest.mark.django_db
@@ -136,6 +136,12 @@ class TestWhereAndHowMuch:
     def test_it_costs_few_queries(self, text: str, django_assert_max_num_queries):
         with django_assert_max_num_queries(4):
             assert changes(text) == []
+
+    def test_it_tries_few(self, django_assert_num_queries):
+        text = " ".join(f"Environment{number}" for number in range(32))
+        with django_assert_num_queries(4) as captured:
+            assert changes(text) == []
+        assert captured[-1]["sql"].count("COUNT(*)") == MAX_CHANGES
 
     def test_it_counts_to_a_limit(self):
         Cluster.objects.bulk_create(
