@@ -85,7 +85,9 @@ def test_those_with_as_many_workers_stand_by_name(bob_client, db):
 
 
 @pytest.mark.django_db
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads tables this small whole")
+@pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="only on SQLite: PostgreSQL reads tables this small whole"
+)
 def test_an_index_has_them_in_that_order():
     plan = Cluster.objects.order_by("workers_online", "name_folded")[:51].explain()
     assert "cluster_by_workers" in plan
