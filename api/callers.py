@@ -49,7 +49,8 @@ def proof_in(metadata: Iterable[tuple[str, str | bytes]], method: str, request: 
     try:
         given = proof.read(found[0])
         signed = given.check(method, request)
-    except BadProof as error:
+        chain.check_readable(given.certificate)
+    except (BadProof, chain.Untrusted) as error:
         raise Refused(Reason.BAD_PROOF, str(error)) from error
     if not given.is_timely(timezone.now()):
         raise Refused(
