@@ -10,8 +10,6 @@ class Settings:
 
     chain: str = ""
     key: str = field(default="", repr=False)
-    client_authorities: tuple[str, ...] = ()
-    revoked_clients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ do not keep out the one that does.
 import asyncio
 import ipaddress
 import resource
-import signal
 import socket
 import ssl
 import time
@@ -54,9 +53,6 @@ class Refused(Exception):
 
 def main(listener: socket.socket, channel: socket.socket, config: Config, ticket_keys: bytes) -> None:
     """Until the supervisor says so, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the supervisor ends us in order
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     uvloop.run(_run(listener, channel, config, ticket_keys))
 
 

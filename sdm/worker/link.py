@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import logging
-import signal
+import os
 import socket
 import time
 
@@ -29,8 +29,6 @@ _READ_FILES_EVERY = 24 * 3600.0
 
 
 def main(listeners: Listeners, channel: socket.socket, config: Config) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the supervisor tells us what they mean for us
     asyncio.run(_run(listeners, channel, config))
 
 
@@ -70,7 +68,7 @@ def _surface(task: asyncio.Task[None]) -> None:
     """A fault of ours ends this process, and the supervisor starts it again."""
     if not task.cancelled() and (error := task.exception()):
         log.error("The control link failed.", exc_info=error)
-        signal.raise_signal(signal.SIGKILL)
+        os._exit(ExitCode.FAILURE)
 
 
 class Link:
@@ -103,6 +101,7 @@ class Link:
         try:
             if self._files is not None:
                 self._read_files(self._files)
+            self._publish()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._membership.keep())
                 if self._files is not None:
@@ -167,9 +166,9 @@ class Link:
         self._connected = up
 
     def configure(self, configuration: pb.Configuration) -> None:
-        self._configuration = configuration
-        self._publish()
-        self.changed.set()
+        if configuration != self._configuration:
+            self._configuration = configuration
+            self.changed.set()
 
     def restart(self, force_at: dt.datetime) -> None:
         if self._restart_at is None:
@@ -186,12 +185,7 @@ class Link:
         pair = self._served()
         if pair is None:
             return
-        settings = Settings(
-            chain=pair.chain.decode(),
-            key=pair.key.decode(),
-            client_authorities=tuple(pem.decode() for pem in self._configuration.client_authorities),
-            revoked_clients=tuple(self._configuration.revoked_clients),
-        )
+        settings = Settings(pair.chain.decode(), pair.key.decode())
         if settings != self._sent:
             self._sent = settings
             self._send(settings)

@@ -138,6 +138,8 @@ class Supervisor:
         self._selector.register(ours, selectors.EVENT_READ, child)
         if child is self._link:
             self._send(child, self._identity)
+            if self._phase is not Phase.RUNNING:
+                self._send(child, Leaving())
         if child is not self._link and self._settings is not None:
             self._send(child, self._settings)
 
@@ -146,8 +148,10 @@ class Supervisor:
         code = int(ExitCode.FAILURE)
         try:
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                # A terminal sends them to all of us; what they mean, the supervisor says.
+                signal.signal(number, signal.SIG_IGN)
             self._selector.close()
             ours.close()
             for each in self._children():

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.house.checkout import ROOT, children, free_port
-from tests.worker.control_plane import ControlPlane, client_context
+from tests.worker.control_plane import client_context
 
 ANSWER = b"404 Not Found\n"
 _LISTENING = re.compile(r"Listening on \S+:(\d+)\.")
@@ -142,10 +142,14 @@ def read_all(sock: socket.socket) -> bytes:
     return found
 
 
+def client_hello() -> bytes:
+    outgoing = ssl.MemoryBIO()
+    client = client_context().wrap_bio(ssl.MemoryBIO(), outgoing)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
 def is_the_answer(response: bytes) -> bool:
     head, _, body = response.partition(b"\r\n\r\n")
     return head.startswith(b"HTTP/1.1 404 Not Found\r\n") and body == ANSWER
-
-
-def environment(plane: ControlPlane, **extra: str) -> dict[str, str]:
-    return plane.environment() | extra

@@ -3,7 +3,6 @@
 import datetime as dt
 import signal
 import socket
-import ssl
 import threading
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from sdm.contract.v1 import workers_pb2 as pb
 from sdm.exit_codes import ExitCode
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import ControlPlane, client_context, host_pair
-from tests.worker.processes import is_the_answer, request
+from tests.worker.processes import client_hello, is_the_answer, read_all, request
 
 pytestmark = pytest.mark.process
 
@@ -177,18 +176,21 @@ def test_a_bad_pair_at_the_start_ends_it(start: StartWorker, tmp_path: Path):
 def test_without_tls_of_its_own_it_answers_in_the_clear(start: StartWorker):
     port = start(SDM_TLS_CERT_SOURCE="none", SDM_TLS_CLIENT_AUTH="none").port()
     assert is_the_answer(request(port, plain=True))
-    assert breaks(port, PROXY_V1, plain=True)
+    assert breaks(port, PROXY_V1 + b"GET / HTTP/1.1\r\n\r\n")
 
 
 PROXY_V1 = b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n"
 PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c" + bytes(12)
 
 
-def breaks(port: int, before: bytes, *, plain: bool = False) -> bool:
-    try:
-        return not request(port, before=before, plain=plain)
-    except (ssl.SSLError, OSError):
-        return True
+def breaks(port: int, data: bytes) -> bool:
+    """Whether nobody shakes hands or answers, when this is what comes first."""
+    with socket.create_connection(("127.0.0.1", port), timeout=12) as sock:
+        try:
+            sock.sendall(data)
+            return read_all(sock)[:1] not in (b"\x16", b"H")
+        except ConnectionError:
+            return True
 
 
 def test_a_trusted_balancer_speaks_for_its_clients(start: StartWorker):
@@ -196,15 +198,15 @@ def test_a_trusted_balancer_speaks_for_its_clients(start: StartWorker):
     for header in (PROXY_V1, PROXY_V2, b"PROXY UNKNOWN\r\n"):
         assert is_the_answer(request(port, before=header))
     for wrong in (b"", PROXY_V1 * 2, PROXY_V2 * 2, PROXY_V1 + PROXY_V2, PROXY_V2[:15] + b"\x03" + bytes(3)):
-        assert breaks(port, wrong)
+        assert breaks(port, wrong + client_hello())
 
 
 def test_nobody_else_does(start: StartWorker):
     worker = start(SDM_PROXY_PROTOCOL_TRUSTED="10.0.0.0/8")
     port = worker.port()
     assert is_the_answer(request(port))
-    assert breaks(port, PROXY_V1)
-    assert breaks(port, PROXY_V2)
+    assert breaks(port, PROXY_V1 + client_hello())
+    assert breaks(port, PROXY_V2 + client_hello())
     worker.until(lambda: worker.metric('sdm_worker_connections_ended_total{result="proxy_header"}') == 2)
 
 

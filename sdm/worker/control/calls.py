@@ -127,7 +127,7 @@ class Calls:
         if word is None:
             why = details or error.code().name
             return ControlError(
-                Reason.UNAVAILABLE, f"The control plane at {self._name} does not answer: {why}"
+                Reason.UNAVAILABLE, f"The control plane at {self._name} does not answer: {why}."
             )
         try:
             return ControlError(Reason(str(word)), details)

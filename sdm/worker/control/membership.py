@@ -167,7 +167,7 @@ async def _until(moment: dt.datetime) -> None:
 
 
 def stopped(stop: pb.Stop) -> ControlError:
-    """Told to stop, a worker stops, also for a reason that it has never heard of, or that is none to stop for."""
+    """Told to stop for a reason that it has never heard of, a worker stops; after some it may come back."""
     try:
         reason = Reason(stop.reason)
     except ValueError:
