@@ -1,5 +1,6 @@
 """Proxy clusters as an administrator uses them: with the mouse, the keyboard alone, and without scripts."""
 
+import itertools
 import re
 
 import pytest
@@ -262,7 +263,7 @@ def test_a_narrow_list_can_be_sorted_and_nothing_overlaps(signed_in_page, alice,
     expect(page).to_have_url(re.compile("sort=created"))
     row = page.get_by_role("row").filter(has_text="bare-cluster")
     boxes = [row.locator("td").nth(number).bounding_box() for number in range(5)]
-    for above, below in zip(boxes, boxes[1:], strict=False):
+    for above, below in itertools.pairwise(boxes):
         assert above
         assert below
         assert above["y"] + above["height"] <= below["y"] + 1

@@ -1,51 +1,16 @@
 """What README.md promises for the first five minutes, step by step, with the product started as it says."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import TIMEOUT_MS
-from tests.house.checkout import run_environment, running
-from tests.people import PASSWORD
+from tests.browser.product import Console, become_the_first_administrator, console, context  # noqa: F401  # fixtures
 
 pytestmark = pytest.mark.process
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
-    """A console that was started for the first time: its address, and the one that it printed."""
-
-    url: str
-    setup_url: str
-    log: Path
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Iterator[Console]:
-    env, log = run_environment(tmp_path), tmp_path / "log"
-    with running(env, log):
-        setup = re.search(r"^ +(http://\S+/setup/\S+)$", log.read_text(), re.MULTILINE)
-        assert setup, log.read_text()
-        yield Console(f"http://{env['CONSOLE_LISTEN']}", setup[1], log)
-
-
-@pytest.fixture
-def context(browser: Browser, console: Console) -> Iterator[BrowserContext]:
-    context = browser.new_context(
-        base_url=console.url,
-        viewport={"width": 1440, "height": 900},
-        permissions=["clipboard-read", "clipboard-write"],
-    )
-    context.set_default_timeout(TIMEOUT_MS)
-    yield context
-    context.close()
-
-
-def test_from_the_set_up_address_to_a_cluster_found_by_its_tag(page: Page, console: Console):
+def test_from_the_set_up_address_to_a_cluster_found_by_its_tag(page: Page, console: Console):  # noqa: F811  # the fixture
     become_the_first_administrator(page, console)
     add_a_cluster(page)
     secret = add_a_key(page)
@@ -54,21 +19,6 @@ def test_from_the_set_up_address_to_a_cluster_found_by_its_tag(page: Page, conso
     log = console.log.read_text()
     assert secret not in log
     assert "Traceback" not in log
-
-
-def become_the_first_administrator(page: Page, console: Console) -> None:
-    page.goto(console.setup_url)
-    page.get_by_label("E-mail address").fill("alice@example.com")
-    page.get_by_label("Name").fill("Alice")
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("Password, once more").fill(PASSWORD)
-    page.get_by_role("button", name="Create administrator").click()
-    # You are at Networking, Proxy Clusters.
-    expect(page.get_by_role("heading", name="Proxy Clusters", exact=True)).to_be_visible()
-    expect(page.get_by_role("heading", name="No proxy cluster yet")).to_be_visible()
-    expect(page.get_by_role("main")).to_contain_text("Networking")
-    gone = page.request.get(console.setup_url)
-    assert gone.status == 404
 
 
 def add_a_cluster(page: Page) -> None:
