@@ -6,6 +6,7 @@ do not keep out the one that does.
 """
 
 import asyncio
+import errno
 import ipaddress
 import resource
 import socket
@@ -27,6 +28,8 @@ NOT_FOUND = (404, "Not Found", b"404 Not Found\n")
 _ACCEPTS_AT_ONCE = 64
 _CHUNK = 16 * 1024
 _REPORT_EVERY = 1.0
+# Of descriptors or memory.
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # What a process needs besides its connections.
 _OTHER_DESCRIPTORS = 64
 
@@ -133,10 +136,10 @@ class Front:
                 sock, address = self._listener.accept()
             except BlockingIOError:
                 return
-            except OSError:
-                # The peer has gone meanwhile, or descriptors are short: somebody has to make room.
-                self._evict()
-                return
+            except OSError as error:
+                if error.errno in _SHORT:
+                    self._evict()  # somebody has to make room
+                return  # otherwise the peer has gone meanwhile
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if len(self._pending) >= self._limits.pending:

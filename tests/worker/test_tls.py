@@ -1,0 +1,100 @@
+"""Contexts: which pairs are taken, and that nobody's certificate is judged in the handshake."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from sdm.pki.names import Kind
+from sdm.worker import tls
+from tests.worker.control_plane import Authority, client_context, host_pair
+
+
+def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = server.wrap_bio(to_server, to_client, server_side=True)
+    theirs = client.wrap_bio(to_client, to_server)
+    done: set[ssl.SSLObject] = set()
+    for _ in range(5):
+        for side in (theirs, ours):
+            if side in done:
+                continue
+            try:
+                side.do_handshake()
+                done.add(side)
+            except ssl.SSLWantReadError:
+                continue
+    assert done == {ours, theirs}
+    return ours, theirs
+
+
+def context(directory: Path, *, ask: bool = True) -> ssl.SSLContext:
+    cert, key = host_pair(directory)
+    return tls.server_context(
+        cert.read_bytes(), key.read_bytes(), ticket_keys=tls.new_ticket_keys(), ask_for_certificate=ask
+    )
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("kind", [None, Kind.CLIENT, Kind.WORKER])
+def test_any_certificate_is_taken_and_can_be_looked_at(
+    version: ssl.TLSVersion, kind: Kind | None, tmp_path: Path
+):
+    client = client_context(version=version)
+    if kind is not None:
+        authority = Authority(kind)
+        client.load_cert_chain(
+            *(authority.client(tmp_path) if kind is Kind.CLIENT else authority.host(tmp_path, "c"))
+        )
+    ours, _ = shake_hands(context(tmp_path), client)
+    assert (ours.getpeercert(binary_form=True) is not None) == (kind is not None)
+    assert ours.version() == version.name.replace("_", ".")
+
+
+def test_nobody_is_asked_when_nobody_should_be(tmp_path: Path):
+    client = client_context()
+    client.load_cert_chain(*Authority(Kind.CLIENT).client(tmp_path))
+    ours, _ = shake_hands(context(tmp_path, ask=False), client)
+    assert ours.getpeercert(binary_form=True) is None
+
+
+def test_a_context_that_replaced_another_resumes_its_sessions(tmp_path: Path):
+    cert, key = host_pair(tmp_path)
+    tickets = tls.new_ticket_keys()
+    one, two, stranger = (
+        tls.server_context(cert.read_bytes(), key.read_bytes(), ticket_keys=keys, ask_for_certificate=True)
+        for keys in (tickets, tickets, tls.new_ticket_keys())
+    )
+    client = client_context(version=ssl.TLSVersion.TLSv1_2)
+    _, theirs = shake_hands(one, client)
+    for server, resumed in ((two, True), (stranger, False)):
+        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+        ours = server.wrap_bio(to_server, to_client, server_side=True)
+        again = client.wrap_bio(to_client, to_server, session=theirs.session)
+        for side in (again, ours, again, ours, again):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+        assert again.session_reused is resumed
+
+
+def test_a_pair_that_does_not_fit_is_named(tmp_path: Path):
+    cert, _ = host_pair(tmp_path)
+    _, key = host_pair(tmp_path, "other")
+    with pytest.raises(tls.BadPair, match="the key is not the certificate's"):
+        tls.check_pair(cert.read_bytes(), key.read_bytes())
+    for chain in (b"", b"garbage", cert.read_bytes()[:300]):
+        with pytest.raises(tls.BadPair):
+            tls.check_pair(chain, key.read_bytes())
+
+
+def test_an_encrypted_key_asks_nobody(tmp_path: Path):
+    cert, _ = host_pair(tmp_path)
+    encrypted = (
+        b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+        b"MIHjME4GCSqGSIb3DQEFDTBBMCkGCSqGSIb3DQEFDDAcBAg=\n"
+        b"-----END ENCRYPTED PRIVATE KEY-----\n"
+    )
+    with pytest.raises(tls.BadPair):
+        tls.check_pair(cert.read_bytes(), encrypted)
