@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import TIMEOUT_MS
@@ -22,8 +22,8 @@ class Console:
     log: Path
 
 
-@pytest.fixture
-def console(tmp_path: Path) -> Iterator[Console]:
+@contextmanager
+def started(tmp_path: Path) -> Iterator[Console]:
     env, log = run_environment(tmp_path), tmp_path / "log"
     with running(env, log):
         setup = re.search(r"^ +(http://\S+/setup/\S+)$", log.read_text(), re.MULTILINE)
@@ -31,8 +31,8 @@ def console(tmp_path: Path) -> Iterator[Console]:
         yield Console(f"http://{env['CONSOLE_LISTEN']}", setup[1], log)
 
 
-@pytest.fixture
-def context(browser: Browser, console: Console) -> Iterator[BrowserContext]:
+@contextmanager
+def browsing(browser: Browser, console: Console) -> Iterator[BrowserContext]:
     context = browser.new_context(
         base_url=console.url,
         viewport={"width": 1440, "height": 900},

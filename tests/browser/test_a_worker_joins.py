@@ -13,12 +13,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.browser.product import Console, become_the_first_administrator, console, context  # noqa: F401  # fixtures
+from tests.browser.product import Console, become_the_first_administrator, browsing, started
 from tests.house.checkout import ROOT, free_port
 
 pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    with started(tmp_path) as console:
+        yield console
+
+
+@pytest.fixture
+def context(browser: Browser, console: Console) -> Iterator[BrowserContext]:
+    with browsing(browser, console) as context:
+        yield context
+
 
 # As exit codes of the sdm command are documented in docs/worker.md.
 KEY_DELETED = 77
@@ -67,7 +80,7 @@ def answer_at(address: str) -> tuple[int, str]:
 
 def test_the_dialog_turns_green_and_a_deleted_key_stops_the_worker(
     page: Page, console: Console, tmp_path: Path
-):  # noqa: F811  # the fixture
+):
     address = f"127.0.0.1:{free_port()}"
     become_the_first_administrator(page, console)
     dialog = page.get_by_role("dialog")

@@ -1,16 +1,30 @@
 """What README.md promises for the first five minutes, step by step, with the product started as it says."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.product import Console, become_the_first_administrator, console, context  # noqa: F401  # fixtures
+from tests.browser.product import Console, become_the_first_administrator, browsing, started
 
 pytestmark = pytest.mark.process
 
 
-def test_from_the_set_up_address_to_a_cluster_found_by_its_tag(page: Page, console: Console):  # noqa: F811  # the fixture
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    with started(tmp_path) as console:
+        yield console
+
+
+@pytest.fixture
+def context(browser: Browser, console: Console) -> Iterator[BrowserContext]:
+    with browsing(browser, console) as context:
+        yield context
+
+
+def test_from_the_set_up_address_to_a_cluster_found_by_its_tag(page: Page, console: Console):
     become_the_first_administrator(page, console)
     add_a_cluster(page)
     secret = add_a_key(page)
