@@ -143,7 +143,7 @@ class Filters(Generic[M]):
             known = ", ".join(f"{field.name}:" for field in self.fields)
             return Notice(f"{_shown(term)} is taken as text: the filters here are {known}.", suggestion)
         if meant:
-            return Notice(f"{_shown(term)} is taken as text: {meant.word}: finds it as a value.", suggestion)
+            return Notice(f"{_shown(term)} is taken as text: {meant.word}: takes it as a value.", suggestion)
         return None
 
     def _meant(self, term: Term) -> Term | None:

@@ -213,7 +213,7 @@ class TestWhatIsSaid:
     )
     def test_a_bare_address_with_its_filter(self, text):
         assert notices(f"keen {text}") == [
-            (f"“{text}” is taken as text: listenaddr: finds it as a value.", f"keen listenaddr:{text}")
+            (f"“{text}” is taken as text: listenaddr: takes it as a value.", f"keen listenaddr:{text}")
         ]
 
     @pytest.mark.parametrize("text", ["10.0.0.21", "12:30:15", "10.0.0.21:443/path", "a:b"])
