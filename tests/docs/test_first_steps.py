@@ -6,7 +6,8 @@ from tests.docs.pages import code_spans, section
 from tests.house.checkout import ROOT
 
 STEPS = section(ROOT / "README.md", "The first five minutes")
-TEST = (ROOT / "tests" / "browser" / "test_first_five_minutes.py").read_text()
+BROWSER = ROOT / "tests" / "browser"
+TEST = (BROWSER / "test_first_five_minutes.py").read_text() + (BROWSER / "product.py").read_text()
 
 
 def test_every_label_that_the_steps_name_is_used_by_the_test():
