@@ -5,7 +5,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from django.db import DatabaseError
 from django.db.utils import InterfaceError
@@ -103,7 +103,8 @@ class Hub:
                 if events := source.wait():
                     self._tell(self._hand_out, events)
         finally:
-            source.close()
+            with suppress(DatabaseError, InterfaceError):  # it may be what broke
+                source.close()
 
     def _tell(self, what: object, *args: object) -> None:
         self._loop.call_soon_threadsafe(what, *args)  # type: ignore[arg-type]

@@ -37,9 +37,10 @@ class PostgresSource:
             cursor.execute(f"LISTEN {CHANNEL}")
 
     def wait(self) -> list[Event]:
-        # One at least, and what else came with it.
-        notifications = connection.connection.notifies(timeout=MOMENT, stop_after=1)
-        return [decode(notification.payload) for notification in notifications]
+        # One at least, and what else came with it. Past Django's cursors, a broken connection is psycopg's own error.
+        with connection.wrap_database_errors:
+            found = list(connection.connection.notifies(timeout=MOMENT, stop_after=1))
+        return [decode(notification.payload) for notification in found]
 
     def close(self) -> None:
         try:

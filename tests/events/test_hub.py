@@ -96,6 +96,20 @@ def test_after_the_database_was_away_everybody_looks_again(monkeypatch, caplog):
     assert "Events cannot be heard" in caplog.text
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only on PostgreSQL")
+def test_a_connection_that_the_server_ends_is_made_anew(monkeypatch):
+    monkeypatch.setattr(hub, "RECONNECT_AFTER", 0.05)
+
+    def work() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %%' "
+                "AND datname = current_database()"
+            )
+
+    assert heard(work, "a") == [Event(MISSED)]
+
+
 def test_an_event_is_no_place_for_contents():
     with pytest.raises(ValueError, match="not what"):
         publish("a", {"text": "x" * 3_000})
