@@ -1,4 +1,4 @@
-"""The two locks agree with pyproject.toml and with each other: one environment serves all commands."""
+"""The locks agree with pyproject.toml and with each other: one environment serves all commands."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,14 @@ def test_the_development_lock_holds_the_console_s_at_the_same_versions():
     assert {name: dev.get(name) for name in console} == console
 
 
-@pytest.mark.parametrize("name", ["console", "dev"])
+def test_the_console_s_lock_holds_the_worker_s_at_the_same_versions():
+    worker, console = pins("worker"), pins("console")
+    assert {name: console.get(name) for name in worker} == worker
+    assert "grpcio" in worker
+    assert "django" not in worker
+
+
+@pytest.mark.parametrize("name", ["console", "dev", "worker"])
 def test_every_package_has_hashes_and_no_source_is_named(name: str):
     blocks = re.split(r"\n(?=[a-z0-9])", text(name))[1:]
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
