@@ -10,6 +10,7 @@ from sdm.version import VERSION
 
 # Name: where it is, and what `sdm --help` says of it.
 COMMANDS = {
+    "install": ("sdm.cli.install:install", "Run a proxy worker as a service of this machine."),
     "proxy": ("sdm.cli.proxy:proxy", "Run a proxy worker on this machine."),
 }
 
