@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click import Context
 from django.core.management import BaseCommand, get_commands, load_command_class
 
+from sdm.cli import main
 from tests.docs.pages import PAGES, blocks, code_spans, name_of, prose
 from tests.house.checkout import dev_module
 
 _DEV = re.compile(r"\./dev (\w+)")
+_SDM = re.compile(r"(?:^|sudo |-m )sdm (\w+)((?: --?[a-z-]+)*)", re.MULTILINE)
 _MANAGE = re.compile(r"manage\.py (\w+)((?: (?:-v\d|[^\s;|&`]+))*)")
 
 
@@ -49,7 +52,23 @@ def test_commands_of_manage_py_exist_with_their_options(page: Path):
             assert option in known or re.fullmatch(r"-v\d", option), f"{name} takes no {option}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_of_sdm_exist_with_their_options(page: Path):
+    for name, options in _sdm_commands(page):
+        command = main.sdm.get_command(Context(main.sdm), name)
+        assert command, f"sdm {name}"
+        known = {word for parameter in command.params for word in parameter.opts}
+        assert set(options) <= known, name
+
+
+def _sdm_commands(page: Path) -> Iterator[tuple[str, list[str]]]:
+    for text in _texts(page):
+        for found in _SDM.finditer(text):
+            yield found[1], found[2].split()
+
+
 def test_these_tests_see_the_commands():
+    assert ("install", ["--worker"]) in [found for page in PAGES for found in _sdm_commands(page)]
     named = {name for page in PAGES for name, _ in _manage_commands(page)}
     assert {"rotate_secrets", "account_recover", "check"} <= named
     options = {option for page in PAGES for _, options in _manage_commands(page) for option in options}
