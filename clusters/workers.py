@@ -19,6 +19,7 @@ from accounts.models import Account
 from audit.services import Actor, record, require
 from audit.verbs import Verb
 from authority.models import Purpose
+from authority.selectors import topic as authority_topic
 from authority.services import AuthorityExpired, Issued, renew, revoke
 from clusters.models import Cluster, RetiredKey, Worker
 from clusters.services import cluster_topic, workers_changed
@@ -57,7 +58,13 @@ class Report:
 
 def topics_of(worker: Worker) -> tuple[str, ...]:
     """The events that may concern a worker."""
-    return worker_topic(worker.pk), key_topic(worker.access_key), cluster_topic(worker.cluster_id)
+    return (
+        worker_topic(worker.pk),
+        key_topic(worker.access_key),
+        cluster_topic(worker.cluster_id),
+        # Which clients it trusts.
+        authority_topic(Purpose.CLIENT),
+    )
 
 
 def worker_topic(worker_id: str) -> str:
@@ -201,6 +208,8 @@ def worker_disconnect(*, actor: Account, worker: Worker) -> bool:
 def workers_of_key_stop(access_key: str) -> int:
     """All that joined with this key stop, dead ones too should they come back; in the key's transaction."""
     running = Worker.objects.filter(access_key=access_key).exclude(state=Worker.State.STOPPED)
+    for worker_id in list(running.values_list("pk", flat=True)):
+        revoke(actor=None, subject_id=worker_id, reason=f"The key {access_key} was deleted.")
     stopped = _set_state(running, Worker.State.STOPPED, stopped_reason=Reason.KEY_DELETED.value)
     publish(key_topic(access_key))
     return stopped

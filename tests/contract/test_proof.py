@@ -45,7 +45,8 @@ def test_it_is_good_for_minutes(minutes: int):
     assert not given.is_timely(NOW + dt.timedelta(minutes=minutes))
 
 
-@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # a warning is all that the library has for it yet
+# A warning is all that the library has for it yet.
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 @given(st.integers(0), st.integers(1, 255))
 def test_a_changed_byte_proves_nothing(position: int, change: int):
     raw = bytearray(base64.urlsafe_b64decode(of_call() + "=="))

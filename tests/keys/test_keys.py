@@ -12,9 +12,12 @@ from django.test import override_settings
 from django.urls import reverse
 
 from audit.models import Activity
+from authority.models import Certificate
+from authority.services import issue_worker
 from keys import services
 from keys.models import ClusterKey
 from sdm.contract.keys import SecretKey
+from sdm.pki import csr
 from tests.clusters.factories import make_cluster, make_worker
 from tests.conftest import sign_in
 
@@ -225,3 +228,15 @@ def test_a_dump_of_the_database_holds_no_key(alice_client, cluster, capsys):
     secret = secret_in(add(alice_client, cluster))
     call_command("dumpdata")
     assert secret not in capsys.readouterr().out
+
+
+def test_a_deleted_key_takes_the_certificates_of_its_workers_with_it(alice_client, alice, cluster):
+    key, _ = services.key_create(actor=alice, cluster=cluster, request_id=uuid.uuid4())
+    worker = make_worker(cluster, access_key=key.pk)
+    issue_worker(
+        cluster_id=cluster.pk, worker_id=worker.pk, csr_pem=csr.new_csr(csr.new_key()), host="111.111.111.111"
+    )
+    alice_client.post(f"{keys_url(cluster)}{key.pk}/deletion/", {"name": "keen-coffee"})
+    certificate = Certificate.objects.get(subject_id=worker.pk)
+    assert certificate.revoked_at
+    assert key.pk in certificate.revoked_reason
