@@ -9,7 +9,7 @@ from benchmarks.databases import Server
 from benchmarks.serving import Answer, Console, Page, serving
 
 # The admin needs many seconds for some pages: it is asked again while it has taken no more than this.
-ADMIN_SECONDS = 4.0
+ADMIN_SECONDS = 1.0
 # The size whose queries the others are compared with.
 FEW = "small"
 
@@ -26,6 +26,7 @@ class Timing:
 
     times: list[float] = field(default_factory=list)
     cpu_times: list[float] = field(default_factory=list)
+    fastest: float = 0.0
     median: float = 0.0
     p95: float = 0.0
     cpu: float = 0.0
@@ -35,6 +36,7 @@ class Timing:
         self.cpu_times.append(answer.cpu * 1000)
 
     def summarise(self) -> None:
+        self.fastest = min(self.times)
         self.median, self.cpu = median(self.times), median(self.cpu_times)
         self.p95 = quantiles(self.times, n=20, method="inclusive")[-1] if len(self.times) > 1 else self.median
 
