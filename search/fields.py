@@ -175,6 +175,10 @@ class Tags(Field):
     _: KW_ONLY
     relation: str = ""
 
+    def could_have(self, value: Pattern, matching: Matching) -> bool:
+        # A bare word as a key is looked for in each row there is, and people who mean a tag write its `=`.
+        return "=" in value.text
+
     def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
         relation = self._relation(model)
         if value.partition("=")[0].is_literal:

@@ -47,7 +47,6 @@ class TestAnotherMeaning:
             ("2001:DB8:0::1", "listenaddr:2001:DB8:0::1", 1),
             ("[2001:db8::1]", "listenaddr:[2001:db8::1]", 1),
             ("Environment=sandbox", "tags:Environment=sandbox", 2),
-            ("Environment", "tags:Environment", 3),
             ("environment=SANDBOX", "tags:Environment=sandbox", 2),
             ("no", "busy:no", 2),
         ],
@@ -138,7 +137,7 @@ class TestWhereAndHowMuch:
             assert changes(text) == []
 
     def test_it_tries_few(self, django_assert_num_queries):
-        text = " ".join(f"Environment{number}" for number in range(32))
+        text = " ".join(f"Environment{number}=x" for number in range(32))
         with django_assert_num_queries(4) as captured:
             assert changes(text) == []
         assert captured[-1]["sql"].count("COUNT(*)") == MAX_CHANGES
