@@ -111,10 +111,11 @@ def test_no_changed_byte_passes_with_another_key(position, change):
         assert csr.read(as_pem(bytes(changed))) == KEY.public_key()
 
 
-@pytest.mark.parametrize("length", range(0, len(DER), 7))
-def test_cut_off_anywhere_it_is_refused(length):
-    with pytest.raises(BadRequest):
-        csr.read(as_pem(DER[:length]))
+def test_cut_off_anywhere_it_is_refused():
+    # In one test: how long a signature is differs from one to the next.
+    for length in range(0, len(DER), 7):
+        with pytest.raises(BadRequest):
+            csr.read(as_pem(DER[:length]))
 
 
 def test_a_huge_request_costs_neither_time_nor_memory():
