@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -136,8 +136,8 @@ class Workers(WorkersServicer):
 
     async def _tell(self, worker: Worker, news: Subscription, context: Context) -> None:
         """Until the worker is told to stop, or has opened another stream."""
-        ours = secrets.token_hex(8)
-        await self._threads.run(publish, worker_topic(worker.pk), {"stream": ours})
+        stream = _Stream()
+        await self._threads.run(publish, worker_topic(worker.pk), {"stream": stream.name})
         sent = None
         while True:
             try:
@@ -148,7 +148,7 @@ class Workers(WorkersServicer):
             if current.generation != sent:
                 sent = current.generation
                 await context.write(v1.Instruction(configuration=_configuration(current)))
-            await _something_new(news, ours)
+            await _something_new(news, stream)
 
     async def _end(self) -> None:
         await self._closing.wait()
@@ -172,17 +172,32 @@ async def _first_to_end(*coroutines: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-async def _something_new(news: Subscription, ours: str) -> None:
-    """Wait for an event, or a while. Refused when it is that a newer stream of this worker has begun."""
+class _Stream:
+    """One stream of a worker, as it is announced. Events come in their order: what comes before ours is older."""
+
+    def __init__(self) -> None:
+        self.name = secrets.token_hex(8)
+        self._announced = False
+
+    def concerns(self, payload: Mapping[str, Any]) -> bool:
+        """Whether there is something to do. Refused when a newer stream of this worker has begun."""
+        other = payload.get("stream")
+        if other is None:
+            return True
+        if other != self.name and self._announced:
+            raise Refused(Reason.REPLACED)
+        self._announced = self._announced or other == self.name
+        return False
+
+
+async def _something_new(news: Subscription, stream: _Stream) -> None:
+    """Wait for an event, or a while."""
     try:
         async with asyncio.timeout(LOOK_AFTER):
-            event = await anext(news)
-            while event.payload.get("stream") == ours:
-                event = await anext(news)
+            while not stream.concerns((await anext(news)).payload):
+                pass
     except TimeoutError:
         return
-    if "stream" in event.payload:
-        raise Refused(Reason.REPLACED)
 
 
 def _as_it_is(worker: Worker) -> Configuration:
