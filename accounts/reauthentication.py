@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 from allauth.account import app_settings
 from allauth.account.authentication import get_authentication_records
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django_htmx.http import HttpResponseClientRedirect
+
+from ui.responses import go
 
 
 def recently_authenticated(request: HttpRequest) -> bool:
@@ -32,5 +33,4 @@ def reauthenticate_url(next_url: str) -> str:
 
 def reauthenticate(request: HttpRequest, *, next_url: str) -> HttpResponse:
     """Send the person to confirm who they are, and from there to `next_url`."""
-    url = reauthenticate_url(next_url)
-    return HttpResponseClientRedirect(url) if "HX-Request" in request.headers else HttpResponseRedirect(url)
+    return go(request, reauthenticate_url(next_url))
