@@ -6,15 +6,17 @@ from collections.abc import Iterator
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from sdm.contract.v1 import classification_pb2, workers_pb2
+from sdm.contract.v1 import classification_pb2, clients_pb2, records_pb2, workers_pb2
 from tests.house.checkout import ROOT
 
+PACKAGE = workers_pb2.DESCRIPTOR.package
 SECRET = (classification_pb2.CLASSIFICATION_UNSPECIFIED, classification_pb2.SECRET)
 
 
 def fields() -> Iterator[FieldDescriptor]:
-    for message in workers_pb2.DESCRIPTOR.message_types_by_name.values():
-        yield from message.fields
+    for file in (workers_pb2, records_pb2, clients_pb2):
+        for message in file.DESCRIPTOR.message_types_by_name.values():
+            yield from message.fields
 
 
 def classification(field: FieldDescriptor) -> int:
@@ -29,17 +31,19 @@ def test_every_field_is_classified(field: FieldDescriptor):
 def test_what_contains_a_secret_is_itself_secret():
     """A message is shown whole or not at all, so a field that holds one is as secret as its most secret part."""
     for field in fields():
-        if field.message_type is not None:
+        if is_message(field):
             assert classification(field) >= most_secret(field.message_type), field.full_name
 
 
+def is_message(field: FieldDescriptor) -> bool:
+    """One of ours: not a map, nor a time."""
+    message = field.message_type
+    return message is not None and not message.GetOptions().map_entry and message.file.package == PACKAGE
+
+
 def most_secret(message: Descriptor) -> int:
-    own = [classification(field) for field in message.fields if field.message_type is None]
-    below = [
-        most_secret(field.message_type)
-        for field in message.fields
-        if field.message_type is not None and field.message_type.file is message.file
-    ]
+    own = [classification(field) for field in message.fields]
+    below = [most_secret(field.message_type) for field in message.fields if is_message(field)]
     return max([*own, *below], default=classification_pb2.PUBLIC)
 
 

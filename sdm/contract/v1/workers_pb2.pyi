@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from sdm.contract.v1 import records_pb2 as _records_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -72,15 +73,21 @@ class GetChallengeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NONCE_FIELD_NUMBER: _builtins.int
+    NOW_FIELD_NUMBER: _builtins.int
     nonce: _builtins.bytes
+    @_builtins.property
+    def now(self) -> _timestamp_pb2.Timestamp:
+        """The control plane's clock, for those who only look whether they could join."""
+
     def __init__(
         self,
         *,
         nonce: _builtins.bytes = ...,
+        now: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce", "now", b"now"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -97,6 +104,7 @@ class RegisterRequest(_message.Message):
     HOST_NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     SENT_AT_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_WINDOW_START_FIELD_NUMBER: _builtins.int
     access_key: _builtins.str
     nonce: _builtins.bytes
     signature: _builtins.bytes
@@ -105,6 +113,8 @@ class RegisterRequest(_message.Message):
     """PEM"""
     host_name: _builtins.str
     version: _builtins.str
+    maintenance_window_start: _builtins.int
+    """The hour, UTC, in which it may restart in any case when its cluster has no maintenance windows."""
     @_builtins.property
     def sent_at(self) -> _timestamp_pb2.Timestamp:
         """The worker's clock: a wrong one is named, instead of every certificate failing without a reason."""
@@ -119,12 +129,15 @@ class RegisterRequest(_message.Message):
         host_name: _builtins.str = ...,
         version: _builtins.str = ...,
         sent_at: _timestamp_pb2.Timestamp | None = ...,
+        maintenance_window_start: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sent_at", b"sent_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_maintenance_window_start", b"_maintenance_window_start", "maintenance_window_start", b"maintenance_window_start", "sent_at", b"sent_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key", b"access_key", "certificate_request", b"certificate_request", "host_name", b"host_name", "nonce", b"nonce", "sent_at", b"sent_at", "signature", b"signature", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maintenance_window_start", b"_maintenance_window_start", "access_key", b"access_key", "certificate_request", b"certificate_request", "host_name", b"host_name", "maintenance_window_start", b"maintenance_window_start", "nonce", b"nonce", "sent_at", b"sent_at", "signature", b"signature", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__maintenance_window_start: _TypeAlias = _typing.Literal["maintenance_window_start"]  # noqa: Y015
+    _WhichOneofArgType__maintenance_window_start: _TypeAlias = _typing.Literal["_maintenance_window_start", b"_maintenance_window_start"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maintenance_window_start) -> _WhichOneofReturnType__maintenance_window_start | None: ...
 
 Global___RegisterRequest: _TypeAlias = RegisterRequest  # noqa: Y015
 
@@ -197,6 +210,8 @@ class Configuration(_message.Message):
     REVOKED_CLIENTS_FIELD_NUMBER: _builtins.int
     MAINTENANCE_WINDOWS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
+    TICKET_KEYS_FIELD_NUMBER: _builtins.int
+    CONTROL_PLANE_PINS_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     """Counts up; the worker reports which one it works by."""
     advertised_address: _builtins.str
@@ -211,6 +226,16 @@ class Configuration(_message.Message):
 
     @_builtins.property
     def maintenance_windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___MaintenanceWindow]: ...
+    @_builtins.property
+    def ticket_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketKey]:
+        """Those that tickets are signed with."""
+
+    @_builtins.property
+    def control_plane_pins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SHA-256, in hexadecimal, of the authorities that sign the control plane's own certificates. A worker that pins one
+        of them believes the others too, so that a rotation does not cut it off.
+        """
+
     def __init__(
         self,
         *,
@@ -220,14 +245,39 @@ class Configuration(_message.Message):
         revoked_clients: _abc.Iterable[_builtins.str] | None = ...,
         maintenance_windows: _abc.Iterable[Global___MaintenanceWindow] | None = ...,
         heartbeat_seconds: _builtins.int = ...,
+        ticket_keys: _abc.Iterable[Global___TicketKey] | None = ...,
+        control_plane_pins: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertised_address", b"advertised_address", "client_authorities", b"client_authorities", "generation", b"generation", "heartbeat_seconds", b"heartbeat_seconds", "maintenance_windows", b"maintenance_windows", "revoked_clients", b"revoked_clients"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertised_address", b"advertised_address", "client_authorities", b"client_authorities", "control_plane_pins", b"control_plane_pins", "generation", b"generation", "heartbeat_seconds", b"heartbeat_seconds", "maintenance_windows", b"maintenance_windows", "revoked_clients", b"revoked_clients", "ticket_keys", b"ticket_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Configuration: _TypeAlias = Configuration  # noqa: Y015
+
+@_typing.final
+class TicketKey(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    public_key: _builtins.bytes
+    """Ed25519, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        public_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "public_key", b"public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketKey: _TypeAlias = TicketKey  # noqa: Y015
 
 @_typing.final
 class MaintenanceWindow(_message.Message):
@@ -261,11 +311,14 @@ class WorkerReport(_message.Message):
     CONFIGURATION_GENERATION_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
     SESSION_IDS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     state: Global___WorkerState.ValueType
     connections: _builtins.int
     cpu_percent: _builtins.int
     """Of one core: 250 is two and a half cores."""
     configuration_generation: _builtins.int
+    version: _builtins.str
+    """It may be another one after a restart."""
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What an operator should know, in a sentence, such as a certificate file that cannot be read."""
@@ -281,10 +334,11 @@ class WorkerReport(_message.Message):
         configuration_generation: _builtins.int = ...,
         problems: _abc.Iterable[_builtins.str] | None = ...,
         session_ids: _abc.Iterable[_builtins.str] | None = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration_generation", b"configuration_generation", "connections", b"connections", "cpu_percent", b"cpu_percent", "problems", b"problems", "session_ids", b"session_ids", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration_generation", b"configuration_generation", "connections", b"connections", "cpu_percent", b"cpu_percent", "problems", b"problems", "session_ids", b"session_ids", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,28 +351,75 @@ class Instruction(_message.Message):
     CONFIGURATION_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     RESTART_FIELD_NUMBER: _builtins.int
+    RECHECK_FIELD_NUMBER: _builtins.int
+    CHECK_HEALTH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def configuration(self) -> Global___Configuration: ...
     @_builtins.property
     def stop(self) -> Global___Stop: ...
     @_builtins.property
     def restart(self) -> Global___Restart: ...
+    @_builtins.property
+    def recheck(self) -> Global___Recheck: ...
+    @_builtins.property
+    def check_health(self) -> Global___CheckHealth: ...
     def __init__(
         self,
         *,
         configuration: Global___Configuration | None = ...,
         stop: Global___Stop | None = ...,
         restart: Global___Restart | None = ...,
+        recheck: Global___Recheck | None = ...,
+        check_health: Global___CheckHealth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "instruction", b"instruction", "restart", b"restart", "stop", b"stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check_health", b"check_health", "configuration", b"configuration", "instruction", b"instruction", "recheck", b"recheck", "restart", b"restart", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "instruction", b"instruction", "restart", b"restart", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_health", b"check_health", "configuration", b"configuration", "instruction", b"instruction", "recheck", b"recheck", "restart", b"restart", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_instruction: _TypeAlias = _typing.Literal["configuration", "stop", "restart"]  # noqa: Y015
+    _WhichOneofReturnType_instruction: _TypeAlias = _typing.Literal["configuration", "stop", "restart", "recheck", "check_health"]  # noqa: Y015
     _WhichOneofArgType_instruction: _TypeAlias = _typing.Literal["instruction", b"instruction"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_instruction) -> _WhichOneofReturnType_instruction | None: ...
 
 Global___Instruction: _TypeAlias = Instruction  # noqa: Y015
+
+@_typing.final
+class Recheck(_message.Message):
+    """Who may reach what has changed: forget the leases, and call CheckSessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Recheck: _TypeAlias = Recheck  # noqa: Y015
+
+@_typing.final
+class CheckHealth(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def resource_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All, when there is none."""
+
+    def __init__(
+        self,
+        *,
+        resource_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource_ids", b"resource_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckHealth: _TypeAlias = CheckHealth  # noqa: Y015
 
 @_typing.final
 class Stop(_message.Message):
@@ -347,21 +448,21 @@ Global___Stop: _TypeAlias = Stop  # noqa: Y015
 
 @_typing.final
 class Restart(_message.Message):
+    """Said while a maintenance window allows it, and said again for as long as it does."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    FORCE_AT_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def force_at(self) -> _timestamp_pb2.Timestamp:
-        """Until then only without connections; from then on in any case."""
-
+    CUT_CONNECTIONS_FIELD_NUMBER: _builtins.int
+    cut_connections: _builtins.bool
+    """Also with connections, which then get as long as at any other end. Otherwise only without."""
     def __init__(
         self,
         *,
-        force_at: _timestamp_pb2.Timestamp | None = ...,
+        cut_connections: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["force_at", b"force_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["force_at", b"force_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_connections", b"cut_connections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -427,3 +528,465 @@ class RenewResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RenewResponse: _TypeAlias = RenewResponse  # noqa: Y015
+
+@_typing.final
+class GetLeaseRequest(_message.Message):
+    """--- Sessions ---"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    CLIENT_THUMBPRINT_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.str
+    """sdm.contract.ticket"""
+    client_address: _builtins.str
+    """As the client connected: from where, and by which certificate (hexadecimal SHA-256 of its DER)."""
+    client_thumbprint: _builtins.str
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.str = ...,
+        client_address: _builtins.str = ...,
+        client_thumbprint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "client_thumbprint", b"client_thumbprint", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLeaseRequest: _TypeAlias = GetLeaseRequest  # noqa: Y015
+
+@_typing.final
+class GetLeaseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    GOOD_UNTIL_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def person(self) -> Global___Person: ...
+    @_builtins.property
+    def target(self) -> Global___Target: ...
+    @_builtins.property
+    def good_until(self) -> _timestamp_pb2.Timestamp:
+        """For new sessions of the same client certificate and resource."""
+
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp:
+        """When the access itself is over, and live sessions with it; missing when no end is set."""
+
+    def __init__(
+        self,
+        *,
+        person: Global___Person | None = ...,
+        target: Global___Target | None = ...,
+        good_until: _timestamp_pb2.Timestamp | None = ...,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "good_until", b"good_until", "person", b"person", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "good_until", b"good_until", "person", b"person", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLeaseResponse: _TypeAlias = GetLeaseResponse  # noqa: Y015
+
+@_typing.final
+class Person(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    email: _builtins.str
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        email: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "email", b"email", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Person: _TypeAlias = Person  # noqa: Y015
+
+@_typing.final
+class Target(_message.Message):
+    """A resource, as a worker speaks to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CredentialsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.bytes
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    HOSTNAME_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    USERNAME_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    resource_id: _builtins.str
+    name: _builtins.str
+    kind: _builtins.str
+    """As resources/kinds/ calls it: postgres, raw_tcp, http_basic_auth …"""
+    hostname: _builtins.str
+    port: _builtins.int
+    username: _builtins.str
+    config: _builtins.bytes
+    """The other fields of the kind's form, as JSON."""
+    @_builtins.property
+    def credentials(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]:
+        """The secret fields of the kind's form."""
+
+    def __init__(
+        self,
+        *,
+        resource_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        hostname: _builtins.str = ...,
+        port: _builtins.int = ...,
+        username: _builtins.str = ...,
+        config: _builtins.bytes = ...,
+        credentials: _abc.Mapping[_builtins.str, _builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "credentials", b"credentials", "hostname", b"hostname", "kind", b"kind", "name", b"name", "port", b"port", "resource_id", b"resource_id", "username", b"username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Target: _TypeAlias = Target  # noqa: Y015
+
+@_typing.final
+class CheckSessionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___LiveSession]: ...
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[Global___LiveSession] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckSessionsRequest: _TypeAlias = CheckSessionsRequest  # noqa: Y015
+
+@_typing.final
+class LiveSession(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_THUMBPRINT_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    account_id: _builtins.str
+    resource_id: _builtins.str
+    client_thumbprint: _builtins.str
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        resource_id: _builtins.str = ...,
+        client_thumbprint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "client_thumbprint", b"client_thumbprint", "resource_id", b"resource_id", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiveSession: _TypeAlias = LiveSession  # noqa: Y015
+
+@_typing.final
+class CheckSessionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionVerdict]:
+        """One for each that was asked for."""
+
+    def __init__(
+        self,
+        *,
+        verdicts: _abc.Iterable[Global___SessionVerdict] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckSessionsResponse: _TypeAlias = CheckSessionsResponse  # noqa: Y015
+
+@_typing.final
+class SessionVerdict(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    MAY_GO_ON_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    may_go_on: _builtins.bool
+    reason: _builtins.str
+    """Otherwise: one of sdm.contract.endings, and a sentence for the person."""
+    message: _builtins.str
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        may_go_on: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "may_go_on", b"may_go_on", "message", b"message", "reason", b"reason", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionVerdict: _TypeAlias = SessionVerdict  # noqa: Y015
+
+@_typing.final
+class DeliverRecordsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.Record]: ...
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[_records_pb2.Record] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliverRecordsRequest: _TypeAlias = DeliverRecordsRequest  # noqa: Y015
+
+@_typing.final
+class DeliverRecordsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliverRecordsResponse: _TypeAlias = DeliverRecordsResponse  # noqa: Y015
+
+@_typing.final
+class ListTargetsRequest(_message.Message):
+    """--- Health ---"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTargetsRequest: _TypeAlias = ListTargetsRequest  # noqa: Y015
+
+@_typing.final
+class ListTargetsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetVersion]: ...
+    def __init__(
+        self,
+        *,
+        targets: _abc.Iterable[Global___TargetVersion] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTargetsResponse: _TypeAlias = ListTargetsResponse  # noqa: Y015
+
+@_typing.final
+class TargetVersion(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    resource_id: _builtins.str
+    version: _builtins.str
+    """Differs after each change, of a credential too."""
+    def __init__(
+        self,
+        *,
+        resource_id: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource_id", b"resource_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TargetVersion: _TypeAlias = TargetVersion  # noqa: Y015
+
+@_typing.final
+class GetTargetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    resource_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        resource_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource_id", b"resource_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTargetRequest: _TypeAlias = GetTargetRequest  # noqa: Y015
+
+@_typing.final
+class GetTargetResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target(self) -> Global___Target: ...
+    def __init__(
+        self,
+        *,
+        target: Global___Target | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTargetResponse: _TypeAlias = GetTargetResponse  # noqa: Y015
+
+@_typing.final
+class ReportHealthRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Health]: ...
+    def __init__(
+        self,
+        *,
+        checks: _abc.Iterable[Global___Health] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportHealthRequest: _TypeAlias = ReportHealthRequest  # noqa: Y015
+
+@_typing.final
+class Health(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    CHECKED_AT_FIELD_NUMBER: _builtins.int
+    HEALTHY_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    MILLISECONDS_FIELD_NUMBER: _builtins.int
+    resource_id: _builtins.str
+    healthy: _builtins.bool
+    problem: _builtins.str
+    """What is wrong, in a sentence, without a credential."""
+    milliseconds: _builtins.int
+    @_builtins.property
+    def checked_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        resource_id: _builtins.str = ...,
+        checked_at: _timestamp_pb2.Timestamp | None = ...,
+        healthy: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+        milliseconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checked_at", b"checked_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_at", b"checked_at", "healthy", b"healthy", "milliseconds", b"milliseconds", "problem", b"problem", "resource_id", b"resource_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Health: _TypeAlias = Health  # noqa: Y015
+
+@_typing.final
+class ReportHealthResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportHealthResponse: _TypeAlias = ReportHealthResponse  # noqa: Y015

@@ -68,6 +68,36 @@ class WorkersStub:
                 request_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.RenewRequest.SerializeToString,
                 response_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.RenewResponse.FromString,
                 _registered_method=True)
+        self.GetLease = channel.unary_unary(
+                '/sdm.contract.v1.Workers/GetLease',
+                request_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.GetLeaseRequest.SerializeToString,
+                response_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.GetLeaseResponse.FromString,
+                _registered_method=True)
+        self.CheckSessions = channel.unary_unary(
+                '/sdm.contract.v1.Workers/CheckSessions',
+                request_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.CheckSessionsRequest.SerializeToString,
+                response_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.CheckSessionsResponse.FromString,
+                _registered_method=True)
+        self.DeliverRecords = channel.unary_unary(
+                '/sdm.contract.v1.Workers/DeliverRecords',
+                request_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.DeliverRecordsRequest.SerializeToString,
+                response_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.DeliverRecordsResponse.FromString,
+                _registered_method=True)
+        self.ListTargets = channel.unary_unary(
+                '/sdm.contract.v1.Workers/ListTargets',
+                request_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.ListTargetsRequest.SerializeToString,
+                response_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.ListTargetsResponse.FromString,
+                _registered_method=True)
+        self.GetTarget = channel.unary_unary(
+                '/sdm.contract.v1.Workers/GetTarget',
+                request_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.GetTargetRequest.SerializeToString,
+                response_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.GetTargetResponse.FromString,
+                _registered_method=True)
+        self.ReportHealth = channel.unary_unary(
+                '/sdm.contract.v1.Workers/ReportHealth',
+                request_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.ReportHealthRequest.SerializeToString,
+                response_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.ReportHealthResponse.FromString,
+                _registered_method=True)
 
 
 class WorkersServicer:
@@ -117,6 +147,48 @@ class WorkersServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLease(self, request, context):
+        """What a session may reach, and with which credentials. A ticket alone opens nothing, and neither does a worker
+        alone: both have to be good, and of one cluster.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckSessions(self, request, context):
+        """Which live sessions may go on. Asked when told to, after the link was away, and every minute.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeliverRecords(self, request, context):
+        """The request log, in the order of the spool. What was stored before is not stored twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTargets(self, request, context):
+        """The resources of the cluster, to have their health checked: without credentials.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTarget(self, request, context):
+        """One of them with its credentials, for a check alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportHealth(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkersServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -144,6 +216,36 @@ def add_WorkersServicer_to_server(servicer, server):
                     servicer.Renew,
                     request_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.RenewRequest.FromString,
                     response_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.RenewResponse.SerializeToString,
+            ),
+            'GetLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLease,
+                    request_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.GetLeaseRequest.FromString,
+                    response_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.GetLeaseResponse.SerializeToString,
+            ),
+            'CheckSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckSessions,
+                    request_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.CheckSessionsRequest.FromString,
+                    response_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.CheckSessionsResponse.SerializeToString,
+            ),
+            'DeliverRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeliverRecords,
+                    request_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.DeliverRecordsRequest.FromString,
+                    response_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.DeliverRecordsResponse.SerializeToString,
+            ),
+            'ListTargets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTargets,
+                    request_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.ListTargetsRequest.FromString,
+                    response_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.ListTargetsResponse.SerializeToString,
+            ),
+            'GetTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTarget,
+                    request_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.GetTargetRequest.FromString,
+                    response_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.GetTargetResponse.SerializeToString,
+            ),
+            'ReportHealth': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportHealth,
+                    request_deserializer=sdm_dot_contract_dot_v1_dot_workers__pb2.ReportHealthRequest.FromString,
+                    response_serializer=sdm_dot_contract_dot_v1_dot_workers__pb2.ReportHealthResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -290,6 +392,168 @@ class Workers:
             '/sdm.contract.v1.Workers/Renew',
             sdm_dot_contract_dot_v1_dot_workers__pb2.RenewRequest.SerializeToString,
             sdm_dot_contract_dot_v1_dot_workers__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sdm.contract.v1.Workers/GetLease',
+            sdm_dot_contract_dot_v1_dot_workers__pb2.GetLeaseRequest.SerializeToString,
+            sdm_dot_contract_dot_v1_dot_workers__pb2.GetLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sdm.contract.v1.Workers/CheckSessions',
+            sdm_dot_contract_dot_v1_dot_workers__pb2.CheckSessionsRequest.SerializeToString,
+            sdm_dot_contract_dot_v1_dot_workers__pb2.CheckSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeliverRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sdm.contract.v1.Workers/DeliverRecords',
+            sdm_dot_contract_dot_v1_dot_workers__pb2.DeliverRecordsRequest.SerializeToString,
+            sdm_dot_contract_dot_v1_dot_workers__pb2.DeliverRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTargets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sdm.contract.v1.Workers/ListTargets',
+            sdm_dot_contract_dot_v1_dot_workers__pb2.ListTargetsRequest.SerializeToString,
+            sdm_dot_contract_dot_v1_dot_workers__pb2.ListTargetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sdm.contract.v1.Workers/GetTarget',
+            sdm_dot_contract_dot_v1_dot_workers__pb2.GetTargetRequest.SerializeToString,
+            sdm_dot_contract_dot_v1_dot_workers__pb2.GetTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sdm.contract.v1.Workers/ReportHealth',
+            sdm_dot_contract_dot_v1_dot_workers__pb2.ReportHealthRequest.SerializeToString,
+            sdm_dot_contract_dot_v1_dot_workers__pb2.ReportHealthResponse.FromString,
             options,
             channel_credentials,
             insecure,

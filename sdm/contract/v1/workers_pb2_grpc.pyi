@@ -53,6 +53,19 @@ class WorkersStub:
     """The fallback when no stream stands, and the pulse when one does. Three missed, and the worker is dead."""
     Renew: _grpc.UnaryUnaryMultiCallable[_workers_pb2.RenewRequest, _workers_pb2.RenewResponse]
     """A new certificate for the same worker, before the old one ends."""
+    GetLease: _grpc.UnaryUnaryMultiCallable[_workers_pb2.GetLeaseRequest, _workers_pb2.GetLeaseResponse]
+    """What a session may reach, and with which credentials. A ticket alone opens nothing, and neither does a worker
+    alone: both have to be good, and of one cluster.
+    """
+    CheckSessions: _grpc.UnaryUnaryMultiCallable[_workers_pb2.CheckSessionsRequest, _workers_pb2.CheckSessionsResponse]
+    """Which live sessions may go on. Asked when told to, after the link was away, and every minute."""
+    DeliverRecords: _grpc.UnaryUnaryMultiCallable[_workers_pb2.DeliverRecordsRequest, _workers_pb2.DeliverRecordsResponse]
+    """The request log, in the order of the spool. What was stored before is not stored twice."""
+    ListTargets: _grpc.UnaryUnaryMultiCallable[_workers_pb2.ListTargetsRequest, _workers_pb2.ListTargetsResponse]
+    """The resources of the cluster, to have their health checked: without credentials."""
+    GetTarget: _grpc.UnaryUnaryMultiCallable[_workers_pb2.GetTargetRequest, _workers_pb2.GetTargetResponse]
+    """One of them with its credentials, for a check alone."""
+    ReportHealth: _grpc.UnaryUnaryMultiCallable[_workers_pb2.ReportHealthRequest, _workers_pb2.ReportHealthResponse]
 
 @_typing.type_check_only
 class WorkersAsyncStub(WorkersStub):
@@ -79,6 +92,19 @@ class WorkersAsyncStub(WorkersStub):
     """The fallback when no stream stands, and the pulse when one does. Three missed, and the worker is dead."""
     Renew: _aio.UnaryUnaryMultiCallable[_workers_pb2.RenewRequest, _workers_pb2.RenewResponse]  # type: ignore[assignment]
     """A new certificate for the same worker, before the old one ends."""
+    GetLease: _aio.UnaryUnaryMultiCallable[_workers_pb2.GetLeaseRequest, _workers_pb2.GetLeaseResponse]  # type: ignore[assignment]
+    """What a session may reach, and with which credentials. A ticket alone opens nothing, and neither does a worker
+    alone: both have to be good, and of one cluster.
+    """
+    CheckSessions: _aio.UnaryUnaryMultiCallable[_workers_pb2.CheckSessionsRequest, _workers_pb2.CheckSessionsResponse]  # type: ignore[assignment]
+    """Which live sessions may go on. Asked when told to, after the link was away, and every minute."""
+    DeliverRecords: _aio.UnaryUnaryMultiCallable[_workers_pb2.DeliverRecordsRequest, _workers_pb2.DeliverRecordsResponse]  # type: ignore[assignment]
+    """The request log, in the order of the spool. What was stored before is not stored twice."""
+    ListTargets: _aio.UnaryUnaryMultiCallable[_workers_pb2.ListTargetsRequest, _workers_pb2.ListTargetsResponse]  # type: ignore[assignment]
+    """The resources of the cluster, to have their health checked: without credentials."""
+    GetTarget: _aio.UnaryUnaryMultiCallable[_workers_pb2.GetTargetRequest, _workers_pb2.GetTargetResponse]  # type: ignore[assignment]
+    """One of them with its credentials, for a check alone."""
+    ReportHealth: _aio.UnaryUnaryMultiCallable[_workers_pb2.ReportHealthRequest, _workers_pb2.ReportHealthResponse]  # type: ignore[assignment]
 
 class WorkersServicer(metaclass=_abc_1.ABCMeta):
     """The control link: what a proxy worker asks of the control plane, and what it is told.
@@ -132,5 +158,54 @@ class WorkersServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_workers_pb2.RenewResponse, _abc.Awaitable[_workers_pb2.RenewResponse]]:
         """A new certificate for the same worker, before the old one ends."""
+
+    @_abc_1.abstractmethod
+    def GetLease(
+        self,
+        request: _workers_pb2.GetLeaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workers_pb2.GetLeaseResponse, _abc.Awaitable[_workers_pb2.GetLeaseResponse]]:
+        """What a session may reach, and with which credentials. A ticket alone opens nothing, and neither does a worker
+        alone: both have to be good, and of one cluster.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckSessions(
+        self,
+        request: _workers_pb2.CheckSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workers_pb2.CheckSessionsResponse, _abc.Awaitable[_workers_pb2.CheckSessionsResponse]]:
+        """Which live sessions may go on. Asked when told to, after the link was away, and every minute."""
+
+    @_abc_1.abstractmethod
+    def DeliverRecords(
+        self,
+        request: _workers_pb2.DeliverRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workers_pb2.DeliverRecordsResponse, _abc.Awaitable[_workers_pb2.DeliverRecordsResponse]]:
+        """The request log, in the order of the spool. What was stored before is not stored twice."""
+
+    @_abc_1.abstractmethod
+    def ListTargets(
+        self,
+        request: _workers_pb2.ListTargetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workers_pb2.ListTargetsResponse, _abc.Awaitable[_workers_pb2.ListTargetsResponse]]:
+        """The resources of the cluster, to have their health checked: without credentials."""
+
+    @_abc_1.abstractmethod
+    def GetTarget(
+        self,
+        request: _workers_pb2.GetTargetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workers_pb2.GetTargetResponse, _abc.Awaitable[_workers_pb2.GetTargetResponse]]:
+        """One of them with its credentials, for a check alone."""
+
+    @_abc_1.abstractmethod
+    def ReportHealth(
+        self,
+        request: _workers_pb2.ReportHealthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workers_pb2.ReportHealthResponse, _abc.Awaitable[_workers_pb2.ReportHealthResponse]]: ...
 
 def add_WorkersServicer_to_server(servicer: WorkersServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
