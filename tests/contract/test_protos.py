@@ -31,19 +31,21 @@ def test_every_field_is_classified(field: FieldDescriptor):
 def test_what_contains_a_secret_is_itself_secret():
     """A message is shown whole or not at all, so a field that holds one is as secret as its most secret part."""
     for field in fields():
-        if is_message(field):
-            assert classification(field) >= most_secret(field.message_type), field.full_name
+        for message in messages_in(field):
+            assert classification(field) >= most_secret(message), field.full_name
 
 
-def is_message(field: FieldDescriptor) -> bool:
-    """One of ours: not a map, nor a time."""
+def messages_in(field: FieldDescriptor) -> list[Descriptor]:
+    """What it holds, if that is a message of ours: not a map, nor a time."""
     message = field.message_type
-    return message is not None and not message.GetOptions().map_entry and message.file.package == PACKAGE
+    if message is None or message.GetOptions().map_entry or message.file.package != PACKAGE:
+        return []
+    return [message]
 
 
 def most_secret(message: Descriptor) -> int:
     own = [classification(field) for field in message.fields]
-    below = [most_secret(field.message_type) for field in message.fields if is_message(field)]
+    below = [most_secret(held) for field in message.fields for held in messages_in(field)]
     return max([*own, *below], default=classification_pb2.PUBLIC)
 
 
