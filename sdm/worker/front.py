@@ -28,6 +28,7 @@ NOT_FOUND = (404, "Not Found", b"404 Not Found\n")
 _ACCEPTS_AT_ONCE = 64
 _CHUNK = 16 * 1024
 _REPORT_EVERY = 1.0
+_SWEEP_EVERY = 0.5
 # Of descriptors or memory.
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # What a process needs besides its connections.
@@ -96,8 +97,8 @@ class Front:
         self._limits = limits
         self._context: ssl.SSLContext | None = None
         self._listening = False
-        # Oldest first.
-        self._pending: dict[asyncio.Task[None], None] = {}
+        # Oldest first, each with the moment at which its patience ends: a timer of its own would cost a kilobyte.
+        self._pending: dict[asyncio.Task[None], float] = {}
         self._counts: Counter[str] = Counter()
 
     def load(self) -> Load:
@@ -115,6 +116,7 @@ class Front:
         if not self._listening:
             self._listening = True
             self._loop.add_reader(self._listener.fileno(), self._accept)
+            self._sweep()
 
     async def leave(self, seconds: float) -> None:
         """Take what the kernel has accepted for us, refuse what comes later, and see the rest through."""
@@ -144,16 +146,31 @@ class Front:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if len(self._pending) >= self._limits.pending:
                 self._evict()
-            task = self._loop.create_task(self._serve(sock, address[0]))
-            self._pending[task] = None
+            task = self._loop.create_task(self._serve(sock, address[0]), name="connection")
+            self._pending[task] = self._loop.time() + self._limits.handshake
             task.add_done_callback(self._done)
 
     def _evict(self) -> None:
         oldest = next(iter(self._pending), None)
         if oldest is not None:
-            del self._pending[oldest]
-            oldest.cancel()
-            self._counts["evicted"] += 1
+            self._drop(oldest, "evicted")
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for task in [task for task, end in self._pending.items() if end <= now]:
+            self._drop(task, "timed_out")
+        self._loop.call_later(_SWEEP_EVERY, self._sweep)
+
+    def _drop(self, task: asyncio.Task[None], why: str) -> None:
+        del self._pending[task]
+        task.cancel()
+        self._counts[why] += 1
+
+    def _allow(self, seconds: float) -> None:
+        """The running task has so long for what comes next."""
+        task = asyncio.current_task()
+        if task in self._pending:
+            self._pending[task] = self._loop.time() + seconds
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._pending.pop(task, None)
@@ -167,8 +184,6 @@ class Front:
             self._counts[await self._see_through(stream, peer)] += 1
         except Refused as refusal:
             self._counts[str(refusal)] += 1
-        except TimeoutError:
-            self._counts["timed_out"] += 1
         except ssl.SSLError:
             self._counts["no_tls"] += 1
         except OSError:
@@ -177,20 +192,19 @@ class Front:
             stream.close()
 
     async def _see_through(self, stream: Stream, peer: str) -> str:
-        async with asyncio.timeout(self._limits.handshake):
-            if self._speaks_for_others(peer):
-                await _read_proxy_header(stream)
-            first = await stream.peek(len(proxy_protocol.V2_SIGNATURE))
-            if not first:
-                return "closed"  # how balancers look whether anybody is there
-            if proxy_protocol.is_header(first):
-                raise Refused("proxy_header")
-            if self._context is not None:
-                self._counts["resumed" if await stream.start_tls(self._context) else "full_handshake"] += 1
-        async with asyncio.timeout(self._limits.request):
-            answered = await _answer(stream)
-        async with asyncio.timeout(self._limits.goodbye):
-            await stream.finish()
+        if self._speaks_for_others(peer):
+            await _read_proxy_header(stream)
+        first = await stream.peek(len(proxy_protocol.V2_SIGNATURE))
+        if not first:
+            return "closed"  # how balancers look whether anybody is there
+        if proxy_protocol.is_header(first):
+            raise Refused("proxy_header")
+        if self._context is not None:
+            self._counts["resumed" if await stream.start_tls(self._context) else "full_handshake"] += 1
+        self._allow(self._limits.request)
+        answered = await _answer(stream)
+        self._allow(self._limits.goodbye)
+        await stream.finish()
         return "answered" if answered else "closed"
 
     def _speaks_for_others(self, peer: str) -> bool:
@@ -217,11 +231,13 @@ async def _read_proxy_header(stream: Stream) -> None:
 
 
 async def _answer(stream: Stream) -> bool:
-    exchange = Exchange()
-    while data := await stream.receive(_CHUNK):
+    data = await stream.receive(_CHUNK)
+    exchange = Exchange()  # only now: those who never say anything need none
+    while data:
         if exchange.feed(data) is not None:
             await stream.send(exchange.answer(*NOT_FOUND))
             return True
+        data = await stream.receive(_CHUNK)
     return False
 
 

@@ -7,39 +7,41 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 _LINGER_BYTES = 64 * 1024
+_CHUNK = 16 * 1024
 
 
 class Stream:
     """Bytes from and to one peer. Deadlines are the caller's."""
 
+    __slots__ = ("_loop", "_socket")
+
     def __init__(self, sock: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
 
-    async def peek(self, limit: int) -> bytes:
+    def peek(self, limit: int) -> Awaitable[bytes]:
         """What has arrived, up to `limit`, and stays there. Before TLS begins."""
-        return await self._retry(lambda: self._socket.recv(limit, socket.MSG_PEEK), writes=False)
+        return self._retry(self._socket.recv, limit, socket.MSG_PEEK)
 
-    async def receive(self, limit: int) -> bytes:
+    def receive(self, limit: int) -> Awaitable[bytes]:
         """At least a byte, or nothing at the end."""
-        return await self._retry(lambda: self._socket.recv(limit), writes=False)
+        return self._retry(self._socket.recv, limit)
 
     async def send(self, data: bytes) -> None:
         while data:
-            sent = await self._retry(lambda rest=data: self._socket.send(rest), writes=True)  # type: ignore[misc]
-            data = data[sent:]
+            data = data[await self._retry(self._socket.send, data, writes=True) :]
 
     async def start_tls(self, context: ssl.SSLContext) -> bool:
         """Shake hands; whether an earlier session was resumed."""
         wrapped = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
         self._socket = wrapped
-        await self._retry(wrapped.do_handshake, writes=False)
+        await self._retry(wrapped.do_handshake)
         return wrapped.session_reused or False
 
     async def finish(self) -> None:
@@ -48,14 +50,11 @@ class Stream:
             self._send_close_notify(self._socket)
         self._socket.shutdown(socket.SHUT_WR)
         left = _LINGER_BYTES
-        while left > 0 and (data := await self._retry(self._receive_raw, writes=False)):
+        while left > 0 and (data := await self._retry(socket.socket.recv, self._socket, _CHUNK)):
             left -= len(data)
 
     def close(self) -> None:
         self._socket.close()
-
-    def _receive_raw(self) -> bytes:
-        return socket.socket.recv(self._socket, 16 * 1024)
 
     @staticmethod
     def _send_close_notify(wrapped: ssl.SSLSocket) -> None:
@@ -63,30 +62,29 @@ class Stream:
         with contextlib.suppress(ssl.SSLError, OSError):
             wrapped._sslobj.shutdown()  # type: ignore[attr-defined]
 
-    async def _retry(self, operation: Callable[[], T], *, writes: bool) -> T:
+    async def _retry(self, operation: Callable[..., T], *arguments: object, writes: bool = False) -> T:
         while True:
             try:
-                return operation()
+                return operation(*arguments)
             except ssl.SSLWantReadError:
-                await self._ready(writes=False)
+                for_writing = False
             except ssl.SSLWantWriteError:
-                await self._ready(writes=True)
+                for_writing = True
             except BlockingIOError:
-                await self._ready(writes=writes)
-
-    async def _ready(self, *, writes: bool) -> None:
-        add, remove = (
-            (self._loop.add_writer, self._loop.remove_writer)
-            if writes
-            else (self._loop.add_reader, self._loop.remove_reader)
-        )
-        descriptor = self._socket.fileno()
-        ready = self._loop.create_future()
-        add(descriptor, _set, ready)
-        try:
-            await ready
-        finally:
-            remove(descriptor)
+                for_writing = writes
+            # Out here, or the exception would live as long as the peer is silent; and not in a coroutine of its own,
+            # which ten thousand silent peers would each have.
+            loop, ready = self._loop, self._loop.create_future()
+            if for_writing:
+                watch, forget = loop.add_writer, loop.remove_writer
+            else:
+                watch, forget = loop.add_reader, loop.remove_reader
+            descriptor = self._socket.fileno()
+            watch(descriptor, _set, ready)
+            try:
+                await ready
+            finally:
+                forget(descriptor)
 
 
 def _set(future: asyncio.Future[None]) -> None:

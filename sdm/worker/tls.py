@@ -18,6 +18,8 @@ from contextlib import contextmanager
 # Name, HMAC and AES key: what SSL_CTX_set_tlsext_ticket_keys takes in OpenSSL 3.
 TICKET_KEYS_LENGTH = 80
 _SSL_CTRL_SET_TLSEXT_TICKET_KEYS = 59
+_SSL_CTRL_SET_SESS_CACHE_MODE = 44
+_SSL_SESS_CACHE_OFF = 0
 
 # The OpenSSL that `ssl` is linked with, found through its extension module.
 _openssl = ctypes.CDLL(getattr(_ssl, "__file__", None))
@@ -51,6 +53,8 @@ def server_context(
     pointer = _pointer(context)
     if not _openssl.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_TLSEXT_TICKET_KEYS, len(ticket_keys), ticket_keys):
         raise ValueError("OpenSSL does not take these ticket keys")
+    # A client that takes no tickets would have its session kept here, in one process of several, for an hour.
+    _openssl.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_SESS_CACHE_MODE, _SSL_SESS_CACHE_OFF, None)
     if ask_for_certificate:
         _openssl.SSL_CTX_set_verify(pointer, _SSL_VERIFY_PEER, _judge_later)
     return context
