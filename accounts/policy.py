@@ -10,10 +10,19 @@ class Level(models.TextChoices):
 
 
 VIEW_PERMISSIONS = frozenset(
-    {"accounts.view", "audit.view", "authority.view", "clusters.view", "keys.view", "resources.view"}
+    {
+        "access.view",
+        "accounts.view",
+        "audit.view",
+        "authority.view",
+        "clusters.view",
+        "keys.view",
+        "resources.view",
+    }
 )
 CHANGE_PERMISSIONS = frozenset(
     {
+        "access.change",
         "accounts.change",
         "authority.change",
         "clusters.change",

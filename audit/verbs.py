@@ -17,6 +17,9 @@ class EntityType(models.TextChoices):
     RESOURCE = "resource", "Resources"
     CERTIFICATE_AUTHORITY = "certificate_authority", "Certificate authorities"
     ACCOUNT = "account", "People"
+    ROLE = "role", "Roles"
+    ACCOUNT_ATTACHMENT = "account_attachment", "Members of roles"
+    ACCOUNT_GRANT = "account_grant", "Temporary access"
     CONSOLE = "console", "Console"
 
 
@@ -25,6 +28,9 @@ _KEY = EntityType.PROXY_CLUSTER_KEY
 _RESOURCE = EntityType.RESOURCE
 _AUTHORITY = EntityType.CERTIFICATE_AUTHORITY
 _ACCOUNT = EntityType.ACCOUNT
+_ROLE = EntityType.ROLE
+_ATTACHMENT = EntityType.ACCOUNT_ATTACHMENT
+_GRANT = EntityType.ACCOUNT_GRANT
 _CONSOLE = EntityType.CONSOLE
 
 
@@ -79,6 +85,18 @@ class Verb(StrEnum):
         _RESOURCE,
         "replaced a credential of resource {entity}",
     )
+
+    ROLE_CREATED = "role created", _ROLE, "created role {entity}"
+    ROLE_UPDATED = "role updated", _ROLE, "changed role {entity}"
+    ROLE_DELETED = "role deleted", _ROLE, "deleted role {entity}"
+    RULE_ADDED = "access rule added", _ROLE, "added a rule to role {entity}"
+    RULE_CHANGED = "access rule changed", _ROLE, "changed a rule of role {entity}"
+    RULE_REMOVED = "access rule removed", _ROLE, "removed a rule from role {entity}"
+    ROLE_ATTACHED = "account attachment created", _ATTACHMENT, "gave the role of {entity}"
+    ROLE_DETACHED = "account attachment deleted", _ATTACHMENT, "took the role of {entity}"
+    GRANT_CREATED = "account grant created", _GRANT, "gave temporary access: {entity}"
+    GRANT_ENDED = "account grant ended", _GRANT, "ended temporary access: {entity}"
+    ACCESS_REFUSED = "access refused", _RESOURCE, "was refused resource {entity}"
 
     AUTHORITY_CREATED = "certificate authority created", _AUTHORITY, "made certificate authority {entity}"
     ROTATION_BEGUN = (

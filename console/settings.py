@@ -99,6 +99,7 @@ INSTALLED_APPS = [
     "clusters",
     "keys",
     "resources",
+    "access",
     "api",
     "console",
 ]
