@@ -5,7 +5,6 @@ import os
 import click
 
 from sdm.exit_codes import ExitCode
-from sdm.worker import check, run
 
 
 @click.command()
@@ -24,8 +23,13 @@ def proxy(daemon: bool, only_check: bool, as_json: bool) -> ExitCode:
     """
     if as_json and not only_check:
         raise click.UsageError("--json goes with --check.")
+    # Imported now: `sdm proxy --help` needs none of it.
     if not only_check:
+        from sdm.worker import run  # noqa: PLC0415
+
         return run.run(os.environ)
+    from sdm.worker import check  # noqa: PLC0415
+
     findings = check.check(os.environ)
     click.echo(check.as_json(findings) if as_json else check.as_text(findings))
     return check.exit_code(findings)

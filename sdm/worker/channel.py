@@ -19,6 +19,8 @@ class Identity:
     worker_id: str
     chain: str
     key: str = field(repr=False)
+    # The authorities of the control plane, as it told; of use to a worker that pins one.
+    pins: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Leaving:
 @dataclass(frozen=True, slots=True)
 class Goodbye:
     """To the link: the fronts are gone. Report it, and end."""
+
+    restarting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """`sdm proxy --check`: whether a worker could run here, step by step, in words. It joins nothing and starts nothing."""
 
 import asyncio
+import datetime as dt
 import json
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from sdm.contract import proof
+from sdm.contract.reasons import Reason
 from sdm.exit_codes import ExitCode
 from sdm.worker import listeners
 from sdm.worker.config import Config, ConfigError, ControlPlane, load, log_settings, warnings
@@ -16,6 +19,8 @@ from sdm.worker.logs import escaped
 from sdm.worker.run import check_files
 
 _TIMEOUT = 5.0
+# A difference that nobody has to know of.
+_NEAR_ENOUGH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ async def _control_plane(config: Config) -> list[Finding]:
         except OSError as error:
             reason = error.strerror or str(error)
             return [*found, Finding(step, ExitCode.UNAVAILABLE, f"{where} cannot be reached: {reason}.")]
-    return [*found, await _challenge(config)]
+    return [*found, *await _challenge(config)]
 
 
 async def _resolve(where: ControlPlane) -> str:
@@ -100,17 +105,36 @@ async def _connect(where: ControlPlane) -> str:
     return f"{where} accepts connections."
 
 
-async def _challenge(config: Config) -> Finding:
+async def _challenge(config: Config) -> list[Finding]:
     """The first half of joining. The second would make a worker."""
     try:
         async with connect(config.control_plane) as channel:
-            await Calls(channel, str(config.control_plane)).challenge(config.access_key)
+            asked = dt.datetime.now(dt.UTC)
+            answer = await Calls(channel, str(config.control_plane)).challenge(config.access_key)
     except ControlError as error:
         code = ExitCode.UNAVAILABLE if error.reason.may_retry else ExitCode.REFUSED
-        return Finding("control plane", code, f"{error} ({error.reason})")
+        step = "clock" if error.reason is Reason.CLOCK else "control plane"
+        return [Finding(step, code, f"{error} ({error.reason})")]
     how = "in the clear, on this machine" if config.control_plane.plaintext else "over TLS"
-    return Finding(
-        "control plane",
-        ExitCode.OK,
-        f"It answers {how}. The secret key and the clock are looked at when a worker joins.",
-    )
+    words = f"It answers {how}. The secret key is looked at when a worker joins."
+    found = [Finding("control plane", ExitCode.OK, words)]
+    if answer.HasField("now"):
+        found.append(_clock(answer.now.ToDatetime(dt.UTC), asked, dt.datetime.now(dt.UTC)))
+    return found
+
+
+def _clock(theirs: dt.datetime, asked: dt.datetime, heard: dt.datetime) -> Finding:
+    """They looked at their clock somewhere between our asking and our hearing; half-way is the best guess."""
+    ahead = asked + (heard - asked) / 2 - theirs
+    seconds = abs(ahead).total_seconds()
+    how = f"{seconds:,.0f} s {'ahead of' if ahead > dt.timedelta(0) else 'behind'} the control plane's"
+    if seconds > proof.TOLERANCE.total_seconds():
+        return Finding(
+            "clock", ExitCode.UNAVAILABLE, f"This machine's clock is {how}. Set it, with NTP for one."
+        )
+    if seconds > _NEAR_ENOUGH:
+        limit = proof.TOLERANCE.total_seconds() / 60
+        return Finding(
+            "clock", ExitCode.OK, f"This machine's clock is {how}; up to {limit:.0f} minutes are fine."
+        )
+    return Finding("clock", ExitCode.OK, "This machine's clock is that of the control plane.")

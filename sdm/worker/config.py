@@ -10,7 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,7 +23,9 @@ HTTPS_PORT = 443
 DEFAULT_BIND = ":8443"
 MAX_WORKERS = 256
 _ACCESS_KEY = re.compile(r"gk-[0-9a-f]{16}", re.ASCII)
-_PIN = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
+_PIN = re.compile(r"([0-9a-f]{64})", re.ASCII)
+# One that signs, and those of a rotation; more is a mistake.
+MAX_PINS = 10
 # A key or a certificate file has some kilobytes; a device or a log is not read to its end.
 MAX_FILE = 1 << 20
 
@@ -98,8 +100,8 @@ class Listen:
 class ControlPlane:
     host: str
     port: int
-    # The SHA-256 of an authority's certificate in DER, in hexadecimal; empty for the public authorities.
-    pin: str
+    # The SHA-256 of authorities' certificates in DER, in hexadecimal; none for the public authorities.
+    pins: frozenset[str]
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -107,7 +109,7 @@ class ControlPlane:
     @property
     def plaintext(self) -> bool:
         """On this machine alone, and not when somebody asked for a certificate."""
-        return not self.pin and is_loopback(self.host)
+        return not self.pins and is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +229,7 @@ def _files(read: "_Reader", source: CertSource) -> tuple[Path | None, Path | Non
 def _control_plane(read: "_Reader") -> ControlPlane:
     name = "SDM_APP_DOMAIN"
     value = read.text(name)
-    pin = read.text("SDM_APP_CA_PIN").replace(" ", "").lower()
-    found = _PIN.fullmatch("sha256:" + pin.removeprefix("sha256:").replace(":", "")) if pin else None
-    if pin and not found:
-        read.wrong(
-            f"SDM_APP_CA_PIN={pin!r}: give sha256: and the 64 hexadecimal digits of the certificate's SHA-256."
-        )
-    nowhere = ControlPlane("localhost", HTTPS_PORT, found[1] if found else "")
+    nowhere = ControlPlane("localhost", HTTPS_PORT, read.pins("SDM_APP_CA_PIN"))
     if not value:
         read.wrong(
             f"{name} is missing: the control plane's host, perhaps with a port, as in console.example.com:443."
@@ -244,10 +240,15 @@ def _control_plane(read: "_Reader") -> ControlPlane:
         read.wrong(f"{name}={value!r}: give a host, perhaps with a port, as in console.example.com:443.")
         return nowhere
     try:
-        return ControlPlane(canonical_host(parts[1]), int(parts[2] or HTTPS_PORT), nowhere.pin)
+        return replace(nowhere, host=canonical_host(parts[1]), port=int(parts[2] or HTTPS_PORT))
     except ValueError as error:
         read.wrong(f"{name}={value!r}: {error}")
         return nowhere
+
+
+def _without_colons(pin: str) -> str:
+    """As OpenSSL prints them, there is one between each two digits."""
+    return pin.removeprefix("sha256:").replace(":", "")
 
 
 class _Reader:
@@ -313,6 +314,16 @@ class _Reader:
                     f"{name}={word!r}: give networks such as 10.0.0.0/8, with commas between. ({error})"
                 )
         return tuple(found)
+
+    def pins(self, name: str) -> frozenset[str]:
+        words = self.text(name).lower().replace(",", " ").split()
+        found = [_PIN.fullmatch(_without_colons(word)) for word in words]
+        if not all(found) or len(found) > MAX_PINS:
+            self.wrong(
+                f"{name}={self.text(name)!r}: give sha256: and the 64 hexadecimal digits of the authority's SHA-256, "
+                f"with commas between several; {MAX_PINS} at most."
+            )
+        return frozenset(pin[1] for pin in found if pin)
 
     def secret(self, name: str) -> str:
         """From `name`, or from the file that `name`_FILE names."""

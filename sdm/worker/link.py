@@ -49,10 +49,10 @@ async def _run(listeners: Listeners, channel: socket.socket, config: Config) -> 
         while data := await reader.read(1 << 16):
             for message in lines.feed(data):
                 if isinstance(message, Identity):
-                    work = asyncio.create_task(link.work(Me.of(message) if message.worker_id else None))
+                    work = asyncio.create_task(link.work(message))
                     work.add_done_callback(_surface)
                 elif isinstance(message, Goodbye):
-                    await link.say_goodbye()
+                    await link.say_goodbye(restarting=message.restarting)
                     return
                 else:
                     link.take(message)
@@ -79,6 +79,7 @@ class Link:
         self._pair: Pair | None = None
         self._membership: Membership | None = None
         self._me: Me | None = None
+        self._pins: list[str] = []
         self._cluster = ""
         self._configuration = pb.Configuration()
         self._state = pb.WORKER_STATE_NEW
@@ -89,15 +90,15 @@ class Link:
         self._connected = False
         self._leaving = False
         self._sent: Settings | None = None
-        self._restart_at: dt.datetime | None = None
         self._reload = asyncio.Event()
         self.changed = asyncio.Event()
 
     # --- Work ---
 
-    async def work(self, known: Me | None) -> None:
-        self._me = known
-        self._membership = Membership(self._config, self, VERSION, known)
+    async def work(self, known: Identity) -> None:
+        self._me = Me.of(known) if known.worker_id else None
+        self._pins = known.pins
+        self._membership = Membership(self._config, self, VERSION, self._me, known.pins)
         try:
             if self._files is not None:
                 self._read_files(self._files)
@@ -109,8 +110,7 @@ class Link:
         except* ControlError as group:
             self._send(End(ExitCode.REFUSED, _last_line(group), at_once=True))
 
-    async def say_goodbye(self) -> None:
-        restarting = self._state == pb.WORKER_STATE_RESTARTING
+    async def say_goodbye(self, *, restarting: bool) -> None:
         self._state = pb.WORKER_STATE_RESTARTING if restarting else pb.WORKER_STATE_STOPPED
         if self._membership is not None:
             await self._membership.say_goodbye(_GOODBYE_TIMEOUT)
@@ -131,17 +131,6 @@ class Link:
         spent = max(0.0, load.cpu_seconds - self._load.cpu_seconds)
         self._cpu_percent = round(100 * spent / max(now - self._load_at, 0.1))
         self._load, self._load_at = load, now
-        if self._restart_at is not None:
-            self._restart_if_due(self._restart_at)
-
-    def _restart_if_due(self, force_at: dt.datetime) -> None:
-        if self._leaving or (self._load.connections and dt.datetime.now(dt.UTC) < force_at):
-            return
-        self._state, self._leaving = pb.WORKER_STATE_RESTARTING, True
-        self.changed.set()
-        self._send(
-            End(ExitCode.RESTART, "Ended, to be started again: the control plane asked for a restart.")
-        )
 
     # --- What the membership tells ---
 
@@ -152,12 +141,13 @@ class Link:
             cpu_percent=self._cpu_percent,
             configuration_generation=self._configuration.generation,
             problems=self._problems(),
+            version=VERSION,
         )
 
     def joined(self, me: Me, cluster: str) -> None:
         self._me = me
         self._cluster = cluster or self._cluster
-        self._send(me.as_identity())
+        self._identify(me)
         self._publish()
 
     def connected(self, up: bool) -> None:
@@ -169,14 +159,20 @@ class Link:
         if configuration != self._configuration:
             self._configuration = configuration
             self.changed.set()
+        if self._me is not None and self._pins != [*configuration.control_plane_pins]:
+            self._pins = [*configuration.control_plane_pins]
+            self._identify(self._me)
 
-    def restart(self, force_at: dt.datetime) -> None:
-        if self._restart_at is None:
-            log.info(
-                "The control plane asks for a restart: without connections, or at %s.", force_at.isoformat()
-            )
-        self._restart_at, self._state = force_at, pb.WORKER_STATE_AWAITING_RESTART
+    def restart(self, *, cut_connections: bool) -> None:
+        """Said again and again while it may be: with connections that may not be cut there is nothing to remember."""
+        if self._leaving or (self._load.connections and not cut_connections):
+            return
+        self._state, self._leaving = pb.WORKER_STATE_RESTARTING, True
         self.changed.set()
+        self._send(End(ExitCode.RESTART, "The control plane asks for a restart."))
+
+    def _identify(self, me: Me) -> None:
+        self._send(me.as_identity(self._pins))
 
     # --- Certificates ---
 

@@ -1,22 +1,24 @@
 """`sdm proxy`: settings, sockets, processes, and the last line."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 
 from sdm.exit_codes import ExitCode
-from sdm.worker import listeners, logs
+from sdm.worker import listeners, logs, restart
 from sdm.worker.certificate_files import CertificateFiles
+from sdm.worker.channel import Identity
 from sdm.worker.config import CertSource, Config, ConfigError, LogFormat, load, log_settings, warnings
 from sdm.worker.front import raise_descriptor_limit
-from sdm.worker.listeners import CannotBind
+from sdm.worker.listeners import CannotBind, Listeners
 from sdm.worker.supervisor import Supervisor
 from sdm.worker.tls import BadPair
 
 log = logging.getLogger(__name__)
 
 
-def run(environ: Mapping[str, str]) -> ExitCode:
+def run(environ: MutableMapping[str, str]) -> ExitCode:
     """Until it is stopped, or cannot go on."""
+    left = restart.take_over(environ)
     logs.set_up(LogFormat.TEXT, verbose=False)
     try:
         log_format, verbose = log_settings(environ)
@@ -31,13 +33,26 @@ def run(environ: Mapping[str, str]) -> ExitCode:
         log.warning("%s", warning)
     raise_descriptor_limit()
     try:
-        bound = listeners.bind(config)
+        bound, identity = left or (listeners.bind(config), None)
     except CannotBind as error:
         log.error("%s", error)
         return ExitCode.ADDRESS
-    end = Supervisor(config, bound).run()
+    supervisor = Supervisor(config, bound, identity)
+    end = supervisor.run()
+    if end.code == ExitCode.RESTART:
+        _restart(bound, supervisor.identity)
     log.log(logging.INFO if end.code == ExitCode.OK else logging.ERROR, "%s", end.message)
     return ExitCode(end.code)
+
+
+def _restart(bound: Listeners, identity: Identity) -> None:
+    log.info("Starting anew.")
+    try:
+        restart.begin_anew(bound, identity)
+    except OSError as error:
+        log.error(
+            "The program could not be started anew (%s): whoever watches this process has to.", error.strerror
+        )
 
 
 def check_files(config: Config) -> None:

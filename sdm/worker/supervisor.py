@@ -74,13 +74,13 @@ class Child:
 
 
 class Supervisor:
-    def __init__(self, config: Config, listeners: Listeners) -> None:
+    def __init__(self, config: Config, listeners: Listeners, identity: Identity | None = None) -> None:
         self._config = config
         self._listeners = listeners
         self._selector = selectors.DefaultSelector()
         self._ticket_keys = tls.new_ticket_keys()
         self._settings: Settings | None = None
-        self._identity = Identity("", "", "")
+        self.identity = identity or Identity("", "", "")
         self._phase = Phase.RUNNING
         self._deadline = 0.0
         self._end = End(ExitCode.OK, "Stopped.")
@@ -137,7 +137,7 @@ class Supervisor:
         child.pid, child.channel, child.lines, child.began = pid, ours, Lines(), now
         self._selector.register(ours, selectors.EVENT_READ, child)
         if child is self._link:
-            self._send(child, self._identity)
+            self._send(child, self.identity)
             if self._phase is not Phase.RUNNING:
                 self._send(child, Leaving())
         if child is not self._link and self._settings is not None:
@@ -223,7 +223,7 @@ class Supervisor:
             case Load():
                 child.load = message
             case Identity():
-                self._identity = message
+                self.identity = message
             case Settings():
                 self._settle(message)
             case End():
@@ -280,16 +280,22 @@ class Supervisor:
         if self._phase is Phase.NOTICE and late:
             seconds = _AT_ONCE if self._end.at_once else self._config.shutdown_timeout
             self._enter(Phase.LEAVING, seconds + _GRACE)
-            self._listeners.clients.close()
+            if not self._restarts_itself:
+                self._listeners.clients.close()
             for child in self._fronts:
                 self._send(child, Leave(seconds))
         elif self._phase is Phase.LEAVING and (late or not any(child.pid for child in self._fronts)):
             self._kill(self._fronts)
             self._enter(Phase.GOODBYE, _GRACE)
-            self._send(self._link, Goodbye())
+            self._send(self._link, Goodbye(self._restarts_itself))
         elif self._phase is Phase.GOODBYE and (late or not self._link.pid):
             self._kill([self._link])
             self._phase = Phase.ENDED
+
+    @property
+    def _restarts_itself(self) -> bool:
+        """Then whoever connects meanwhile waits for the next one, on the same socket."""
+        return self._end.code == ExitCode.RESTART
 
     def _enter(self, phase: Phase, seconds: float) -> None:
         self._phase, self._deadline = phase, time.monotonic() + seconds
@@ -322,6 +328,9 @@ class Supervisor:
                 self._send(self._link, Reload())
             elif self._phase is Phase.RUNNING:
                 self._begin_end(self._end)
+            elif self._restarts_itself:
+                log.info("Told to stop during a restart: ending instead.")
+                self._end = End(ExitCode.OK, "Stopped.")
             else:
                 log.warning("Told to stop a second time: ending at once.")
                 self._kill(self._children())

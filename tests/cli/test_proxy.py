@@ -1,5 +1,6 @@
 """`sdm`, `sdm proxy --check`, and what they end with."""
 
+import datetime as dt
 import json
 import socket
 import subprocess
@@ -77,9 +78,32 @@ def test_a_check_that_finds_nothing_joins_nothing(
 ):
     code, found = check(capsys)
     assert code == ExitCode.OK
-    assert list(found) == ["settings", "listen", "name", "connection", "control plane"]
+    assert list(found) == ["settings", "listen", "name", "connection", "control plane", "clock"]
     assert plane.calls == ["GetChallenge"]
     assert plane.secret_key.reveal() not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "code", "words"),
+    [
+        (0, ExitCode.OK, "This machine's clock is that of the control plane."),
+        (2, ExitCode.OK, "clock is 120 s behind the control plane's; up to 5 minutes are fine."),
+        (6, ExitCode.UNAVAILABLE, "clock is 360 s behind the control plane's. Set it"),
+        (-600, ExitCode.UNAVAILABLE, "clock is 36,000 s ahead of the control plane's. Set it"),
+    ],
+)
+def test_a_check_measures_the_clock(
+    minutes: int,
+    code: ExitCode,
+    words: str,
+    settings: pytest.MonkeyPatch,
+    plane: ControlPlane,
+    capsys: pytest.CaptureFixture[str],
+):
+    plane.clock = dt.timedelta(minutes=minutes)
+    ended, found = check(capsys)
+    assert ended == code
+    assert words in found["clock"]
 
 
 def test_a_check_names_a_taken_address(settings: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

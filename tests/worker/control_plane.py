@@ -101,6 +101,10 @@ class ControlPlane(WorkersServicer):
         self.registrations: list[pb.RegisterRequest] = []
         self.heartbeat_seconds = 1
         self.life: dt.timedelta | None = None
+        # How far its clock is ahead of this machine's.
+        self.clock = dt.timedelta(0)
+        # What it tells of its own authorities.
+        self.pins: list[str] = []
         self._nonces: set[bytes] = set()
         self._streams: list[asyncio.Queue[pb.Instruction]] = []
         self._loop = asyncio.new_event_loop()
@@ -175,7 +179,9 @@ class ControlPlane(WorkersServicer):
             await refuse(context, Reason.UNKNOWN_KEY)
         nonce = secrets.token_bytes(32)
         self._nonces.add(nonce)
-        return pb.GetChallengeResponse(nonce=nonce)
+        response = pb.GetChallengeResponse(nonce=nonce)
+        response.now.FromDatetime(now() + self.clock)
+        return response
 
     async def Register(self, request: pb.RegisterRequest, context: Any) -> pb.RegisterResponse:
         await self._begin("Register", context)
@@ -229,6 +235,7 @@ class ControlPlane(WorkersServicer):
             advertised_address="127.0.0.1:8443",
             client_authorities=[pem(self.clients.certificate)],
             heartbeat_seconds=self.heartbeat_seconds,
+            control_plane_pins=self.pins,
         )
 
     async def _read(self, reports: AsyncIterator[pb.WorkerReport]) -> None:

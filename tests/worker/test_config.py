@@ -31,7 +31,7 @@ def problems(**settings: str) -> list[str]:
 
 def test_three_are_enough():
     found = load(NEEDED)
-    assert found.control_plane == ControlPlane("console.example.com", 443, "")
+    assert found.control_plane == ControlPlane("console.example.com", 443, frozenset())
     assert found.bind == Listen("", 8443)
     assert found.cert_source is CertSource.STRONGDM
     assert found.client_auth is ClientAuth.DIRECT
@@ -142,7 +142,20 @@ def test_it_speaks_in_the_clear_on_this_machine_alone(host: str, plaintext: bool
     assert load({**NEEDED, "SDM_APP_DOMAIN": host}).control_plane.plaintext is plaintext
     pinned = load({**NEEDED, "SDM_APP_DOMAIN": host, "SDM_APP_CA_PIN": "AB:" * 31 + "AB"}).control_plane
     assert not pinned.plaintext
-    assert pinned.pin == "ab" * 32
+    assert pinned.pins == {"ab" * 32}
+
+
+def test_several_authorities_may_be_pinned():
+    pins = f"sha256:{'ab' * 32}, {'CD:' * 31}CD"
+    assert load({**NEEDED, "SDM_APP_CA_PIN": pins}).control_plane.pins == {"ab" * 32, "cd" * 32}
+
+
+@pytest.mark.parametrize(
+    "pins", ["sha256:", "sha1:" + "ab" * 32, "ab" * 31, ",".join(["ab" * 32] * 11), "é" * 64]
+)
+def test_what_is_no_pin_is_named(pins: str):
+    with pytest.raises(ConfigError, match="give sha256: and the 64 hexadecimal digits"):
+        load({**NEEDED, "SDM_APP_CA_PIN": pins})
 
 
 def test_what_is_no_setting_is_named_with_the_nearest_that_is():

@@ -7,6 +7,7 @@ import pytest
 
 from tests.house.checkout import ROOT
 
+HEAVY = {"grpc", "cryptography", "asyncio", "uvloop", "django", "sdm.worker"}
 LIST = """
 import importlib, pkgutil, sys
 for package in sys.argv[1:]:
@@ -27,7 +28,12 @@ def test_django_is_not_loaded(package: str):
 
 def test_the_command_loads_little_before_it_is_told_what_to_do():
     done = run("import sys, sdm.cli.main; print('\\n'.join(sys.modules))")
-    assert not {"grpc", "cryptography", "asyncio", "uvloop", "sdm.worker"} & set(done)
+    assert not HEAVY & set(done)
+
+
+def test_help_of_the_worker_loads_little():
+    code = "import sys, sdm.cli.main; sdm.cli.main.run(['proxy', '--help']); print('\\n'.join(sys.modules))"
+    assert not HEAVY & set(run(code))
 
 
 def loaded(package: str) -> list[str]:

@@ -1,7 +1,9 @@
 """The control link, with real processes on one side and the real protocol on the other."""
 
 import hashlib
+import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from sdm.contract.keys import SecretKey
 from sdm.contract.reasons import Reason, Then
 from sdm.contract.v1 import workers_pb2 as pb
 from sdm.exit_codes import ExitCode
+from sdm.pki.names import Kind
 from tests.worker.conftest import StartWorker
-from tests.worker.control_plane import ControlPlane
+from tests.worker.control_plane import Authority, ControlPlane
 from tests.worker.processes import is_the_answer, request
 
 pytestmark = pytest.mark.process
@@ -118,31 +121,90 @@ def test_a_refusal_for_now_is_no_storm(start: StartWorker, plane: ControlPlane):
     assert plane.calls.count("GetChallenge") <= 7
 
 
-def test_asked_to_restart_it_waits_for_its_connections_and_then_ends(start: StartWorker, plane: ControlPlane):
-    worker = start()
+def test_asked_to_restart_it_starts_anew_in_the_same_process_as_the_same_worker(
+    start: StartWorker, plane: ControlPlane
+):
+    worker = start(SDM_SHUTDOWN_NOTICE="1")
+    port, pid = worker.port(), worker.process.pid
+    worker.until(lambda: "Connected" in worker.log)
+    plane.tell(pb.Instruction(restart=pb.Restart()))
+    # Whoever comes meanwhile waits, and is not refused.
+    while "Starting anew." not in worker.log or worker.log.count("Connected") < 2:
+        assert is_the_answer(request(port))
+    assert (worker.process.poll(), worker.process.pid) == (None, pid)
+    assert plane.calls.count("Register") == 1
+    states = [report.state for report in plane.reports]
+    assert pb.WORKER_STATE_RESTARTING in states
+    worker.until(lambda: plane.reports[-1].state == pb.WORKER_STATE_STARTED)
+    worker.until(lambda: worker.probe("/readiness")[0] == 200)
+    worker.signal(signal.SIGTERM)
+    assert worker.ends() == ExitCode.OK
+    assert plane.reports[-1].state == pb.WORKER_STATE_STOPPED
+
+
+def test_a_restart_waits_for_connections_unless_it_may_cut_them(start: StartWorker, plane: ControlPlane):
+    worker = start(SDM_WORKERS="1", SDM_SHUTDOWN_TIMEOUT="1")
+    port = worker.port()
+    worker.until(lambda: "Connected" in worker.log)
+    with socket.create_connection(("127.0.0.1", port)):
+        worker.until(lambda: plane.reports[-1].connections == 1)
+        plane.tell(pb.Instruction(restart=pb.Restart()))
+        time.sleep(1.5)
+        assert "restart" not in worker.log
+        plane.tell(pb.Instruction(restart=pb.Restart(cut_connections=True)))
+        worker.until(lambda: worker.log.count("Connected") == 2)
+    assert is_the_answer(request(port))
+
+
+def test_told_to_stop_during_a_restart_it_stops(start: StartWorker, plane: ControlPlane):
+    worker = start(SDM_SHUTDOWN_NOTICE="600")
     worker.port()
     worker.until(lambda: "Connected" in worker.log)
-    instruction = pb.Instruction(restart=pb.Restart())
-    instruction.restart.force_at.FromSeconds(int(time.time()) + 3600)
-    plane.tell(instruction)
-    assert worker.ends() == ExitCode.RESTART
-    states = [report.state for report in plane.reports]
-    assert pb.WORKER_STATE_AWAITING_RESTART in states
-    assert states[-1] == pb.WORKER_STATE_RESTARTING
+    plane.tell(pb.Instruction(restart=pb.Restart()))
+    worker.until(lambda: "Stopping: not ready any more" in worker.log)
+    worker.signal(signal.SIGTERM)
+    worker.until(lambda: "ending instead" in worker.log)
+    worker.signal(signal.SIGTERM)
+    assert worker.ends() == ExitCode.OK
+    assert "Starting anew" not in worker.log
+
+
+def shown_by(authority: Authority, plane: ControlPlane, directory: Path) -> str:
+    """From now on `plane` shows a certificate that `authority` signed; the authority's pin."""
+    plane.down()
+    leaf, key = authority.host(directory)
+    plane.tls = (key.read_bytes(), leaf.read_bytes() + authority.certificate.public_bytes(Encoding.PEM))
+    plane.up()
+    return hashlib.sha256(authority.certificate.public_bytes(Encoding.DER)).hexdigest()
+
+
+def test_whoever_is_believed_names_others_and_they_are_believed_too(
+    start: StartWorker, plane: ControlPlane, tmp_path: Path
+):
+    first, second = Authority(Kind.WORKER), Authority(Kind.WORKER)
+    pin = shown_by(first, plane, tmp_path)
+    plane.pins = [pin, hashlib.sha256(second.certificate.public_bytes(Encoding.DER)).hexdigest()]
+    worker = start(SDM_APP_CA_PIN=pin)
+    worker.until(lambda: "Connected" in worker.log)
+    shown_by(second, plane, tmp_path)
+    worker.until(lambda: worker.log.count("Connected") == 2)
+    # The link's process is another one then, and after a restart all are.
+    link = min(worker.children())
+    os.kill(link, signal.SIGKILL)
+    worker.until(lambda: worker.log.count("Connected") == 3)
+    plane.tell(pb.Instruction(restart=pb.Restart()))
+    worker.until(lambda: worker.log.count("Connected") == 4)
+    assert plane.calls.count("Register") == 1
+    late = start(SDM_APP_CA_PIN=pin)
+    late.until(lambda: "its authority was replaced" in late.log)
 
 
 def test_a_pinned_authority_is_believed_and_no_other(start: StartWorker, plane: ControlPlane, tmp_path: Path):
-    plane.down()
-    leaf, key = plane.workers.host(tmp_path)
-    authority = plane.workers.certificate
-    chain = leaf.read_bytes() + authority.public_bytes(Encoding.PEM)
-    plane.tls = (key.read_bytes(), chain)
-    plane.up()
-    pin = hashlib.sha256(authority.public_bytes(Encoding.DER)).hexdigest()
+    pin = shown_by(plane.workers, plane, tmp_path)
     worker = start(SDM_APP_CA_PIN=f"sha256:{pin}")
     worker.port()
     wrong = start(SDM_APP_CA_PIN=f"sha256:{'0' * 64}")
-    wrong.until(lambda: "SDM_APP_CA_PIN is in no certificate" in wrong.log)
+    wrong.until(lambda: "SDM_APP_CA_PIN names no certificate" in wrong.log)
     assert pin in wrong.log
     wrong.signal(signal.SIGTERM)
     assert wrong.ends() == ExitCode.OK

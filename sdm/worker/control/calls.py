@@ -52,8 +52,8 @@ class Me:
     def key_pem(self) -> str:
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
-    def as_identity(self) -> Identity:
-        return Identity(self.worker_id, self.chain.decode(), self.key_pem)
+    def as_identity(self, pins: list[str]) -> Identity:
+        return Identity(self.worker_id, self.chain.decode(), self.key_pem, pins)
 
     @classmethod
     def of(cls, identity: Identity) -> "Me":
@@ -68,15 +68,14 @@ class Calls:
         self._stub: WorkersAsyncStub = WorkersStub(channel)
         self._name = name
 
-    async def challenge(self, access_key: str) -> bytes:
+    async def challenge(self, access_key: str) -> pb.GetChallengeResponse:
         request = pb.GetChallengeRequest(access_key=access_key)
-        response = await self._answer(self._stub.GetChallenge(request, timeout=TIMEOUT))
-        return response.nonce
+        return await self._answer(self._stub.GetChallenge(request, timeout=TIMEOUT))
 
     async def register(
-        self, *, access_key: str, secret_key: SecretKey, host_name: str, version: str
+        self, *, access_key: str, secret_key: SecretKey, host_name: str, version: str, window_start: int
     ) -> tuple[Me, pb.RegisterResponse]:
-        nonce = await self.challenge(access_key)
+        nonce = (await self.challenge(access_key)).nonce
         key = csr.new_key()
         request = csr.new_csr(key).encode()
         now = Timestamp()
@@ -89,6 +88,7 @@ class Calls:
             host_name=host_name,
             version=version,
             sent_at=now,
+            maintenance_window_start=window_start,
         )
         response = await self._answer(self._stub.Register(registration, timeout=TIMEOUT))
         return Me(response.worker_id, key, response.certificate.chain), response

@@ -1,19 +1,20 @@
 """A gRPC channel to the control plane.
 
 Over TLS by the public authorities, or by one that is pinned: gRPC cannot check a pin by itself, so the chain is fetched
-first, the authority with the pinned fingerprint is taken from it, and only what that one signed is believed. In the
+first, the authority with a pinned fingerprint is taken from it, and only what that one signed is believed. In the
 clear on loopback alone.
 """
 
 import asyncio
+import datetime as dt
 import hashlib
-import hmac
 import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
+from cryptography import x509
 from grpc import aio
 
 from sdm.contract.reasons import Reason
@@ -47,7 +48,7 @@ async def connect(where: ControlPlane) -> AsyncIterator[aio.Channel]:
     if where.plaintext:
         channel = aio.insecure_channel(str(where), options=_LOOPBACK_OPTIONS)
     else:
-        roots = await pinned_authority(where) if where.pin else None
+        roots = await pinned_authority(where) if where.pins else None
         channel = aio.secure_channel(str(where), grpc.ssl_channel_credentials(roots), options=_OPTIONS)
     try:
         yield channel
@@ -56,17 +57,32 @@ async def connect(where: ControlPlane) -> AsyncIterator[aio.Channel]:
 
 
 async def pinned_authority(where: ControlPlane) -> bytes:
-    """The certificate with the pinned fingerprint, in PEM, from the chain that the control plane shows."""
+    """The certificate with a pinned fingerprint, in PEM, from the chain that the control plane shows."""
     chain = await fetch_chain(where)
-    for der in chain:
-        if hmac.compare_digest(hashlib.sha256(der).hexdigest(), where.pin):
-            return ssl.DER_cert_to_PEM_cert(der).encode()
-    shown = ", ".join(f"sha256:{hashlib.sha256(der).hexdigest()}" for der in chain)
-    raise WrongPin(
-        Reason.UNAVAILABLE,
-        f"SDM_APP_CA_PIN is in no certificate that {where} shows: it shows {shown}. "
-        "Somebody else may be answering there.",
-    )
+    shown = {hashlib.sha256(der).hexdigest(): der for der in chain}
+    pinned = [der for fingerprint, der in shown.items() if fingerprint in where.pins]
+    if not pinned:
+        # The last is the authority, or the closest to it.
+        raise WrongPin(
+            Reason.UNAVAILABLE,
+            f"SDM_APP_CA_PIN names no certificate that {where} shows. Either somebody else answers there, or its "
+            f"authority was replaced: the one shown is sha256:{[*shown][-1] if shown else 'none'}. Compare it with the "
+            "page Settings, Certificates of the console.",
+        )
+    check_clock(chain[0])
+    return "".join(map(ssl.DER_cert_to_PEM_cert, pinned)).encode()
+
+
+def check_clock(leaf: bytes) -> None:
+    """ControlError when the certificate is not valid at this moment: it is nearly always this machine's clock."""
+    certificate, now = x509.load_der_x509_certificate(leaf), dt.datetime.now(dt.UTC)
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begins <= now <= ends:
+        raise ControlError(
+            Reason.CLOCK,
+            f"The control plane's certificate is valid from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC, and "
+            f"this machine's clock says {now:%Y-%m-%d %H:%M}. Set it, with NTP for one.",
+        )
 
 
 async def fetch_chain(where: ControlPlane) -> list[bytes]:

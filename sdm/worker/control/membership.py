@@ -9,7 +9,8 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import NoReturn, Protocol
 
 from grpc import aio
@@ -39,7 +40,7 @@ class Worker(Protocol):
     def joined(self, me: Me, cluster: str) -> None: ...
     def connected(self, up: bool) -> None: ...
     def configure(self, configuration: pb.Configuration) -> None: ...
-    def restart(self, force_at: dt.datetime) -> None: ...
+    def restart(self, *, cut_connections: bool) -> None: ...
 
 
 class Pauses:
@@ -56,8 +57,12 @@ class Pauses:
 
 
 class Membership:
-    def __init__(self, config: Config, worker: Worker, version: str, me: Me | None) -> None:
+    def __init__(
+        self, config: Config, worker: Worker, version: str, me: Me | None, pins: Sequence[str] = ()
+    ) -> None:
         self._config = config
+        self._where = config.control_plane
+        self._believe(pins)
         self._worker = worker
         self._version = version
         self.me = me
@@ -85,16 +90,16 @@ class Membership:
         if self.me is None:
             return
         try:
-            async with asyncio.timeout(seconds), connect(self._config.control_plane) as channel:
+            async with asyncio.timeout(seconds), connect(self._where) as channel:
                 await self._calls(channel).heartbeat(self.me, self._worker.report(), seconds=seconds)
         except (ControlError, TimeoutError) as error:
             log.debug("The last report did not get through: %s", error)
 
     def _calls(self, channel: aio.Channel) -> Calls:
-        return Calls(channel, str(self._config.control_plane))
+        return Calls(channel, str(self._where))
 
     async def _session(self) -> None:
-        async with connect(self._config.control_plane) as channel:
+        async with connect(self._where) as channel:
             calls = self._calls(channel)
             me = self.me or await self._join(calls)
             try:
@@ -111,6 +116,7 @@ class Membership:
             secret_key=self._config.secret_key,
             host_name=self._config.host_name,
             version=self._version,
+            window_start=self._config.maintenance_window_start,
         )
         self.me = me
         log.info("Joined cluster %s as %s.", response.cluster_name, me.worker_id)
@@ -152,13 +158,20 @@ class Membership:
             case "configuration":
                 self._configure(instruction.configuration)
             case "restart":
-                self._worker.restart(instruction.restart.force_at.ToDatetime(dt.UTC))
+                self._worker.restart(cut_connections=instruction.restart.cut_connections)
             case "stop":
                 raise stopped(instruction.stop)
 
     def _configure(self, configuration: pb.Configuration) -> None:
         self._heartbeat_seconds = configuration.heartbeat_seconds or _HEARTBEAT_SECONDS
+        self._believe(configuration.control_plane_pins)
         self._worker.configure(configuration)
+
+    def _believe(self, pins: Sequence[str]) -> None:
+        """Who pins one authority of the control plane believes the others that it names."""
+        given = self._config.control_plane
+        if given.pins:
+            self._where = replace(given, pins=given.pins.union(pins))
 
 
 async def _until(moment: dt.datetime) -> None:
