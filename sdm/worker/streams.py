@@ -29,6 +29,27 @@ class Stream:
         """What has arrived, up to `limit`, and stays there. Before TLS begins."""
         return self._retry(self._socket.recv, limit, socket.MSG_PEEK)
 
+    async def arrived(self, count: int) -> bytes:
+        """The first `count` bytes, which stay there; fewer when no more will come. Before TLS begins.
+
+        It is the kernel that waits until they are complete: nobody is woken for a byte.
+        """
+        looked = False
+
+        def look() -> bytes:
+            nonlocal looked
+            data = self._socket.recv(count, socket.MSG_PEEK)
+            if len(data) < count and not looked:
+                looked = True
+                raise BlockingIOError
+            return data
+
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+        try:
+            return await self._retry(look)
+        finally:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
     def receive(self, limit: int) -> Awaitable[bytes]:
         """At least a byte, or nothing at the end."""
         return self._retry(self._socket.recv, limit)

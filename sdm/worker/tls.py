@@ -32,6 +32,10 @@ _openssl.SSL_CTX_ctrl.restype = ctypes.c_long
 
 _SSL_VERIFY_PEER = 1
 
+# A record's type, version and length; and the type that a client begins with.
+_RECORD_HEAD = 5
+_HANDSHAKE = 22
+
 
 class BadPair(Exception):
     """A certificate and a key that do not serve together; the message says why."""
@@ -58,6 +62,13 @@ def server_context(
     if ask_for_certificate:
         _openssl.SSL_CTX_set_verify(pointer, _SSL_VERIFY_PEER, _judge_later)
     return context
+
+
+def record_length(head: bytes) -> int:
+    """Of the record that begins with `head`, for which five bytes are enough; what is none has no more than that."""
+    if len(head) < _RECORD_HEAD or head[0] != _HANDSHAKE:
+        return len(head)
+    return _RECORD_HEAD + int.from_bytes(head[3:_RECORD_HEAD])
 
 
 def new_ticket_keys() -> bytes:
