@@ -4,7 +4,7 @@ Two directions, because each has its index: a list of resources starts from a fe
 resource. A test draws rules and resources and holds both against the meaning written down in plain Python.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -39,6 +39,19 @@ class Conditions:
         for key, value in self.tags.items():
             fits &= Q(pk__in=ResourceTag.objects.filter(key=key, value=value).values("resource"))
         return fits
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a rule says, or is about to say: chosen resources, or conditions."""
+
+    chosen: Sequence[Resource] | None = None
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def resources(self) -> Q:
+        if self.chosen is None:
+            return self.conditions.resources()
+        return Q(pk__in=[resource.pk for resource in self.chosen])
 
 
 def with_conditions(rules: QuerySet[Rule]) -> QuerySet[Rule]:

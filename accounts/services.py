@@ -15,6 +15,7 @@ from accounts.policy import Level
 from audit.models import Activity
 from audit.services import record, require
 from audit.verbs import Verb
+from events.topics import access_changed
 
 CHANGE = "accounts.change"
 LAST_ADMINISTRATOR = "{} is the last active administrator. Make somebody else an administrator first."
@@ -57,6 +58,7 @@ def level_change(*, actor: Account, account: Account, level: Level) -> Account:
             before={"level": before},
             after={"level": level},
         )
+        access_changed(account=account.pk)
     return account
 
 
@@ -75,6 +77,7 @@ def account_suspend(*, actor: Account, account: Account) -> Account:
         account.save(update_fields=["is_active", "session_epoch"])
         PasswordLink.objects.filter(account=account).delete()
         record(actor=actor, verb=Verb.ACCOUNT_SUSPENDED, entity=account)
+        access_changed(account=account.pk)
     return account
 
 
@@ -87,6 +90,7 @@ def account_reinstate(*, actor: Account, account: Account) -> Account:
         account.session_epoch += 1  # also ends what began while it was closed
         account.save(update_fields=["is_active", "session_epoch"])
         record(actor=actor, verb=Verb.ACCOUNT_REINSTATED, entity=account)
+        access_changed(account=account.pk)
     return account
 
 

@@ -15,6 +15,7 @@ from clusters.names import free_name
 from clusters.selectors import is_name_taken
 from clusters.tags import replace_tags, tags_of
 from events.publishing import publish
+from events.topics import access_changed
 from sdm.contract.address import Address
 from sdm.contract.reasons import Reason
 
@@ -112,6 +113,7 @@ def cluster_delete(*, actor: Account, cluster: Cluster) -> None:
         record(actor=actor, verb=Verb.CLUSTER_DELETED, entity=cluster, before=before)
         keys_retire(cluster.keys.values_list("pk", "public_key"), Reason.CLUSTER_DELETED)
         publish(cluster_topic(cluster.pk))
+        access_changed(cluster=cluster.pk)
         cluster.delete()
 
 

@@ -17,6 +17,7 @@ from audit.verbs import Verb
 from clusters.conflicts import NameTaken, raise_version
 from clusters.models import Cluster
 from clusters.tags import replace_tags, tags_of
+from events.topics import access_changed
 from resources.kinds.base import Kind, Target
 from resources.models import Credential, Resource
 
@@ -87,6 +88,7 @@ def resource_update(*, actor: Account, resource: Resource, version: int, details
         replace_tags(resource.tags, details.tags)
         was, now = changes(before, _recorded(resource))
         record(actor=actor, verb=Verb.RESOURCE_UPDATED, entity=resource, before=was, after=now)
+        access_changed(resource=resource.pk)
     return True
 
 
@@ -99,12 +101,15 @@ def resource_delete(*, actor: Account, resource: Resource) -> None:
     """Its credentials go with it."""
     require(actor, "resources.change")
     with transaction.atomic():
+        # No rule and no grant comes to name it while it goes.
+        Resource.objects.select_for_update().filter(pk=resource.pk).first()
         before = {
             "type": resource.kind,
             **_recorded(resource),
             "credentials": sorted(resource.credentials.values_list("field", flat=True)),
         }
         record(actor=actor, verb=Verb.RESOURCE_DELETED, entity=resource, before=before)
+        access_changed(resource=resource.pk)
         resource.delete()
 
 
@@ -161,6 +166,9 @@ def resources_move(*, actor: Account, moves: Sequence[Move]) -> list[Move]:
         done = [move for move in moves if _can_be_done(move, found.get(move.resource))]
         for move in done:
             _move(actor, found[move.resource], clusters.get(move.source), clusters.get(move.destination))
+        if done:
+            # One event for all of them: listeners keep no long queues.
+            access_changed(**({"resource": done[0].resource} if len(done) == 1 else {}))
     return done
 
 
@@ -182,6 +190,7 @@ def _touch(resource: Resource) -> None:
     values = {"version": F("version") + 1, "healthy": None, "updated_at": timezone.now()}
     if not Resource.objects.filter(pk=resource.pk).update(**values):
         raise Resource.DoesNotExist
+    access_changed(resource=resource.pk)
 
 
 def _lock_clusters(clusters: Collection[Cluster | None]) -> None:
