@@ -121,7 +121,8 @@ class Front:
     async def leave(self, seconds: float) -> None:
         """Take what the kernel has accepted for us, refuse what comes later, and see the rest through."""
         if self._listening:
-            self._accept()
+            while self._accept_one():  # closing the listener resets what is still in its queue
+                pass
             self._loop.remove_reader(self._listener.fileno())
             self._listening = False
         self._listener.close()
@@ -134,21 +135,29 @@ class Front:
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
-            try:
-                sock, address = self._listener.accept()
-            except BlockingIOError:
+            if not self._accept_one():
                 return
-            except OSError as error:
-                if error.errno in _SHORT:
-                    self._evict()  # somebody has to make room
-                return  # otherwise the peer has gone meanwhile
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if len(self._pending) >= self._limits.pending:
-                self._evict()
-            task = self._loop.create_task(self._serve(sock, address[0]), name="connection")
-            self._pending[task] = self._loop.time() + self._limits.handshake
-            task.add_done_callback(self._done)
+
+    def _accept_one(self) -> bool:
+        """Whether there may be more."""
+        try:
+            sock, address = self._listener.accept()
+        except BlockingIOError:
+            return False
+        except ConnectionAbortedError:
+            return True  # the peer has gone meanwhile
+        except OSError as error:
+            if error.errno in _SHORT:
+                self._evict()  # somebody has to make room
+            return False
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if len(self._pending) >= self._limits.pending:
+            self._evict()
+        task = self._loop.create_task(self._serve(sock, address[0]), name="connection")
+        self._pending[task] = self._loop.time() + self._limits.handshake
+        task.add_done_callback(self._done)
+        return True
 
     def _evict(self) -> None:
         oldest = next(iter(self._pending), None)
