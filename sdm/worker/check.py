@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 
 from sdm.contract import proof
 from sdm.contract.reasons import Reason
+from sdm.control_plane.connection import connect
+from sdm.control_plane.refusals import ControlError
+from sdm.control_plane.where import ControlPlane
 from sdm.exit_codes import ExitCode
 from sdm.worker import listeners
-from sdm.worker.config import Config, ConfigError, ControlPlane, load, log_settings, warnings
+from sdm.worker.config import Config, ConfigError, load, log_settings, warnings
 from sdm.worker.control.calls import Calls
-from sdm.worker.control.connection import ControlError, connect
 from sdm.worker.listeners import CannotBind
 from sdm.worker.logs import escaped
 from sdm.worker.run import check_files

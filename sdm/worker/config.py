@@ -10,22 +10,20 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from sdm.contract.address import canonical_host
 from sdm.contract.keys import PREFIX, MalformedKey, SecretKey
+from sdm.control_plane import where
+from sdm.control_plane.where import ControlPlane
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-HTTPS_PORT = 443
 DEFAULT_BIND = ":8443"
 MAX_WORKERS = 256
 _ACCESS_KEY = re.compile(r"gk-[0-9a-f]{16}", re.ASCII)
-_PIN = re.compile(r"([0-9a-f]{64})", re.ASCII)
-# One that signs, and those of a rotation; more is a mistake.
-MAX_PINS = 10
 # A key or a certificate file has some kilobytes; a device or a log is not read to its end.
 MAX_FILE = 1 << 20
 
@@ -97,22 +95,6 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
-class ControlPlane:
-    host: str
-    port: int
-    # The SHA-256 of authorities' certificates in DER, in hexadecimal; none for the public authorities.
-    pins: frozenset[str]
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    @property
-    def plaintext(self) -> bool:
-        """On this machine alone, and not when somebody asked for a certificate."""
-        return not self.pins and is_loopback(self.host)
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     access_key: str
     secret_key: SecretKey = field(repr=False)
@@ -131,15 +113,6 @@ class Config:
     shutdown_timeout: int
     workers: int
     host_name: str
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True  # RFC 6761, 6.3
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def warnings(environ: Mapping[str, str]) -> list[str]:
@@ -229,26 +202,17 @@ def _files(read: "_Reader", source: CertSource) -> tuple[Path | None, Path | Non
 def _control_plane(read: "_Reader") -> ControlPlane:
     name = "SDM_APP_DOMAIN"
     value = read.text(name)
-    nowhere = ControlPlane("localhost", HTTPS_PORT, read.pins("SDM_APP_CA_PIN"))
+    nowhere = ControlPlane("localhost", where.HTTPS_PORT, read.pins("SDM_APP_CA_PIN"))
     if not value:
         read.wrong(
             f"{name} is missing: the control plane's host, perhaps with a port, as in console.example.com:443."
         )
         return nowhere
-    parts = re.fullmatch(r"(\[[^\]]+\]|[^:/]+)(?::([0-9]{1,5}))?", value, re.ASCII)
-    if parts is None or not 1 <= int(parts[2] or HTTPS_PORT) <= 65535:
-        read.wrong(f"{name}={value!r}: give a host, perhaps with a port, as in console.example.com:443.")
-        return nowhere
     try:
-        return replace(nowhere, host=canonical_host(parts[1]), port=int(parts[2] or HTTPS_PORT))
+        return where.parse(value, nowhere.pins)
     except ValueError as error:
         read.wrong(f"{name}={value!r}: {error}")
         return nowhere
-
-
-def _without_colons(pin: str) -> str:
-    """As OpenSSL prints them, there is one between each two digits."""
-    return pin.removeprefix("sha256:").replace(":", "")
 
 
 class _Reader:
@@ -316,14 +280,11 @@ class _Reader:
         return tuple(found)
 
     def pins(self, name: str) -> frozenset[str]:
-        words = self.text(name).lower().replace(",", " ").split()
-        found = [_PIN.fullmatch(_without_colons(word)) for word in words]
-        if not all(found) or len(found) > MAX_PINS:
-            self.wrong(
-                f"{name}={self.text(name)!r}: give sha256: and the 64 hexadecimal digits of the authority's SHA-256, "
-                f"with commas between several; {MAX_PINS} at most."
-            )
-        return frozenset(pin[1] for pin in found if pin)
+        try:
+            return where.parse_pins(self.text(name))
+        except ValueError as error:
+            self.wrong(f"{name}={self.text(name)!r}: {error}")
+            return frozenset()
 
     def secret(self, name: str) -> str:
         """From `name`, or from the file that `name`_FILE names."""

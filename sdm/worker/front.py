@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import uvloop
 
+from sdm.transport.streams import Stream
 from sdm.wire import proxy_protocol
 from sdm.worker import tls
 from sdm.worker.channel import Leave, Lines, Load, Settings, encode
 from sdm.worker.config import ClientAuth, Config, Network
 from sdm.worker.http import Exchange
-from sdm.worker.streams import Stream
 
 NOT_FOUND = (404, "Not Found", b"404 Not Found\n")
 _ACCEPTS_AT_ONCE = 64

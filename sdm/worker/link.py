@@ -8,6 +8,7 @@ import socket
 import time
 
 from sdm.contract.v1 import workers_pb2 as pb
+from sdm.control_plane.refusals import ControlError
 from sdm.exit_codes import ExitCode
 from sdm.version import VERSION
 from sdm.worker import metrics, probes
@@ -15,7 +16,6 @@ from sdm.worker.certificate_files import CertificateFiles, Pair
 from sdm.worker.channel import End, Goodbye, Identity, Leaving, Lines, Load, Message, Reload, Settings, encode
 from sdm.worker.config import CertSource, Config
 from sdm.worker.control.calls import Me
-from sdm.worker.control.connection import ControlError
 from sdm.worker.control.membership import Membership
 from sdm.worker.listeners import Listeners
 from sdm.worker.probes import Answer

@@ -8,7 +8,8 @@ import pytest
 
 from sdm.contract.keys import SecretKey
 from sdm.worker import config
-from sdm.worker.config import CertSource, ClientAuth, ConfigError, ControlPlane, Listen, load
+from sdm.control_plane.where import ControlPlane
+from sdm.worker.config import CertSource, ClientAuth, ConfigError, Listen, load
 from sdm.worker.logs import JsonFormatter, TextFormatter
 
 ACCESS = "gk-0123456789abcdef"

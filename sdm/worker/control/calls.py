@@ -1,11 +1,10 @@
 """The calls of sdm.contract.v1.Workers, each with its proof, its deadline, and its refusal as a ControlError."""
 
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -17,14 +16,14 @@ from cryptography.hazmat.primitives.serialization import (
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 
-from sdm.contract import proof, reasons
+from sdm.contract import proof
 from sdm.contract.keys import SecretKey
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
 from sdm.contract.v1.workers_pb2_grpc import WorkersStub
+from sdm.control_plane.refusals import ControlError, answer, refusal
 from sdm.pki import csr
 from sdm.worker.channel import Identity
-from sdm.worker.control.connection import ControlError
 
 if TYPE_CHECKING:
     from sdm.contract.v1.workers_pb2_grpc import WorkersAsyncStub
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 # Long enough for a control plane that restarts behind a balancer, short enough to try another.
 TIMEOUT = 10.0
 _SERVICE = "/sdm.contract.v1.Workers"
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class Calls:
 
     async def challenge(self, access_key: str) -> pb.GetChallengeResponse:
         request = pb.GetChallengeRequest(access_key=access_key)
-        return await self._answer(self._stub.GetChallenge(request, timeout=TIMEOUT))
+        return await answer(self._stub.GetChallenge(request, timeout=TIMEOUT), self._name)
 
     async def register(
         self, *, access_key: str, secret_key: SecretKey, host_name: str, version: str, window_start: int
@@ -90,19 +87,19 @@ class Calls:
             sent_at=now,
             maintenance_window_start=window_start,
         )
-        response = await self._answer(self._stub.Register(registration, timeout=TIMEOUT))
+        response = await answer(self._stub.Register(registration, timeout=TIMEOUT), self._name)
         return Me(response.worker_id, key, response.certificate.chain), response
 
     async def heartbeat(self, me: Me, report: pb.WorkerReport, *, seconds: float = TIMEOUT) -> pb.Instruction:
         metadata = _proof(me, "Heartbeat", report.SerializeToString())
-        response = await self._answer(self._stub.Heartbeat(report, timeout=seconds, metadata=metadata))
+        response = await answer(self._stub.Heartbeat(report, timeout=seconds, metadata=metadata), self._name)
         return response.instruction
 
     async def renew(self, me: Me) -> Me:
         key = csr.new_key()
         request = pb.RenewRequest(certificate_request=csr.new_csr(key).encode())
         metadata = _proof(me, "Renew", request.SerializeToString())
-        response = await self._answer(self._stub.Renew(request, timeout=TIMEOUT, metadata=metadata))
+        response = await answer(self._stub.Renew(request, timeout=TIMEOUT, metadata=metadata), self._name)
         return Me(me.worker_id, key, response.certificate.chain)
 
     async def watch(self, me: Me, reports: AsyncIterator[pb.WorkerReport]) -> AsyncIterator[pb.Instruction]:
@@ -112,34 +109,8 @@ class Calls:
             async for instruction in call:
                 yield instruction
         except aio.AioRpcError as error:
-            raise self._refusal(error) from None
+            raise refusal(error, self._name) from None
         raise ControlError(Reason.UNAVAILABLE, f"The control plane at {self._name} closed the stream.")
-
-    async def _answer(self, call: Awaitable[R]) -> R:
-        try:
-            return await call
-        except aio.AioRpcError as error:
-            raise self._refusal(error) from None
-
-    def _refusal(self, error: aio.AioRpcError) -> ControlError:
-        words = dict(error.trailing_metadata() or ())
-        word, details = words.get(reasons.METADATA), error.details() or ""
-        if error.code() is grpc.StatusCode.INTERNAL and word is None:
-            # A report that crosses a refusal makes gRPC forget the refusal; the next attempt hears it.
-            return ControlError(
-                Reason.UNAVAILABLE, f"The stream to the control plane at {self._name} broke off."
-            )
-        if word is None:
-            why = details or error.code().name
-            return ControlError(
-                Reason.UNAVAILABLE, f"The control plane at {self._name} does not answer: {why}."
-            )
-        try:
-            return ControlError(Reason(str(word)), details)
-        except ValueError:
-            # Of a later version than ours. The status tells whether time may help.
-            final = error.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
-            return ControlError(Reason.BAD_REQUEST if final else Reason.UNAVAILABLE, details)
 
 
 def _proof(me: Me, method: str, request: bytes) -> tuple[tuple[str, str], ...]:

@@ -17,14 +17,15 @@ from grpc import aio
 
 from sdm.contract.reasons import Reason, Then
 from sdm.contract.v1 import workers_pb2 as pb
+from sdm.control_plane.connection import connect
+from sdm.control_plane.pauses import Pauses
+from sdm.control_plane.refusals import ControlError
 from sdm.pki import profiles
 from sdm.worker.config import Config
 from sdm.worker.control.calls import Calls, Me
-from sdm.worker.control.connection import ControlError, connect
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _HEARTBEAT_SECONDS = 10
 # A clock that is set meanwhile is noticed this soon.
 _LONGEST_SLEEP = 60.0
@@ -41,19 +42,6 @@ class Worker(Protocol):
     def connected(self, up: bool) -> None: ...
     def configure(self, configuration: pb.Configuration) -> None: ...
     def restart(self, *, cut_connections: bool) -> None: ...
-
-
-class Pauses:
-    def __init__(self) -> None:
-        self._next = _FIRST_PAUSE
-
-    def reset(self) -> None:
-        self._next = _FIRST_PAUSE
-
-    def take(self) -> float:
-        """Half of it is certain, half is by lot."""
-        pause, self._next = self._next, min(2 * self._next, _LONGEST_PAUSE)
-        return pause * _chance.uniform(0.5, 1)
 
 
 class Membership:

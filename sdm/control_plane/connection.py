@@ -18,7 +18,8 @@ from cryptography import x509
 from grpc import aio
 
 from sdm.contract.reasons import Reason
-from sdm.worker.config import ControlPlane
+from sdm.control_plane.refusals import ControlError
+from sdm.control_plane.where import ControlPlane
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +30,6 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 _LOOPBACK_OPTIONS = [*_OPTIONS, ("grpc.enable_http_proxy", 0)]
-
-
-class ControlError(Exception):
-    """A call failed or was refused. What to do next, its reason says; the text is for people."""
-
-    def __init__(self, reason: Reason, message: str = "") -> None:
-        super().__init__(message or reason.sentence)
-        self.reason = reason
 
 
 class WrongPin(ControlError):

@@ -1,0 +1,7 @@
+"""How workers and clients reach the control plane.
+
+where       its address, and whom to believe that it is the one
+connection  a gRPC channel: public authorities, a pinned one, or the clear on loopback
+refusals    what an error of a call means
+pauses      how long to wait before the next attempt
+"""
