@@ -1,8 +1,9 @@
-"""What a worker signs, so that the control plane knows who calls.
+"""What workers and clients sign, so that the control plane knows who calls.
 
-To join, it signs a challenge with its cluster's secret key. Every later call carries `METADATA`: the worker's
-certificate, the time, and a signature by the certificate's key over both, the method and the request. Somebody
-who copies a proof can do with it what it says, once, within the clock's tolerance; nothing else.
+To join, a worker signs a challenge with its cluster's secret key; a client is let in by a person. Every later call
+carries `METADATA`, or `CLIENT_METADATA`: the caller's certificate, the time, and a signature by the certificate's
+key over both, the method and the request. Somebody who copies a proof can do with it what it says, once, within the
+clock's tolerance; nothing else.
 
 As bytes, before base64url: version 1, the time in milliseconds since 1970 (8 bytes), the length of the
 certificate (2 bytes), the certificate in DER, and the rest is the signature (ECDSA with SHA-256, in DER).
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 METADATA = "sdm-worker-proof"
+CLIENT_METADATA = "sdm-client-proof"
 # How far two clocks may be apart.
 TOLERANCE = dt.timedelta(minutes=5)
 # A certificate of ours has some 700 bytes. Metadata of 8 kB is what gRPC takes by default.
@@ -59,7 +61,7 @@ class Proof:
         """Raise BadProof unless the certificate's key signed this call. What was signed differs with every call."""
         key = self.certificate.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise BadProof("The certificate's key is of a kind that workers do not have.")
+            raise BadProof("The certificate's key is of a kind that is not used here.")
         signed = _call(self.certificate, self.milliseconds, method, request)
         try:
             key.verify(self.signature, signed, _ALGORITHM)

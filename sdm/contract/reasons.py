@@ -1,4 +1,4 @@
-"""Why the control plane refuses a worker or tells it to stop: one word each, and what follows from it.
+"""Why the control plane refuses a worker or a client, or tells a worker to stop: one word each, and what follows.
 
 The word stands in the trailing metadata `METADATA` of an error, and in `Stop.reason`. The status' message, or
 `Stop.message`, is for people and may say more than `sentence`, which is what a worker says when it has no other.
@@ -97,6 +97,13 @@ class Reason(StrEnum):
     )
     # Two streams of one worker: the newer one stays. A worker that hears this on its only one opens it again.
     REPLACED = "replaced", Then.RETRY, "Another stream of the same worker has taken the place of this one."
+
+    # --- Clients, and what workers ask for them ---
+    NOT_LOGGED_IN = "not-logged-in", Then.END, "You are not logged in any more. Log in again with sdm login."
+    BAD_TOKEN = "bad-token", Then.END, "There is no service account with this token, or it is suspended."
+    # The message says which of the ways to it is closed, and since when.
+    NO_ACCESS = "no-access", Then.END, "You have no access to this resource."
+    BAD_TICKET = "bad-ticket", Then.END, "The ticket is not good for this connection. Connect again."
 
     # --- The control plane ---
     TOO_MANY = "too-many", Then.RETRY, "Too many attempts. The next one comes after a pause."
