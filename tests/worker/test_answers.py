@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import ssl
-import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from sdm.contract.v1 import workers_pb2 as pb
 from sdm.pki.names import Kind
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import Authority, ControlPlane, client_context
-from tests.worker.processes import client_hello, is_the_answer, request, until
+from tests.worker.processes import is_the_answer, request, until
 
 pytestmark = pytest.mark.process
 
@@ -80,61 +79,12 @@ def test_old_tls_is_refused_and_tickets_are_good_in_every_process(start: StartWo
     worker.until(lambda: worker.metric('sdm_worker_tls_handshakes_total{kind="resumed"}') == 11)
 
 
-def slow_peers(port: int, each: int) -> list[socket.socket]:
-    """Silence, half a ClientHello, one byte now and then, a finished handshake and silence."""
-    half = client_hello()[:100]
-    found = []
-    for number in range(4 * each):
-        sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-        if number % 4 == 1:
-            sock.sendall(half)
-        if number % 4 == 2:
-            sock.sendall(half[:1])
-        if number % 4 == 3:
-            sock = client_context().wrap_socket(sock)
-        found.append(sock)
-    return found
-
-
-def test_peers_that_say_nothing_do_not_keep_a_good_one_waiting(start: StartWorker):
-    worker = start()
-    port = worker.port()
-    peers = slow_peers(port, 100)
-    try:
-        took = []
-        for _ in range(10):
-            began = time.monotonic()
-            assert is_the_answer(request(port))
-            took.append(time.monotonic() - began)
-        # A silent peer is given ten seconds; one busy moment of the machine is not the worker's.
-        assert statistics.median(took) < 1
-    finally:
-        for peer in peers:
-            peer.close()
-    worker.until(lambda: worker.metric("sdm_worker_connections") == 0)
-    assert "error" not in worker.log
-
-
 def test_silence_ends_after_its_time(start: StartWorker):
     port = start().port()
     with socket.create_connection(("127.0.0.1", port), timeout=15) as sock:
         began = time.monotonic()
         assert sock.recv(1) == b""
         assert 8 < time.monotonic() - began < 13
-
-
-def test_random_bytes_to_every_port_leave_nothing_behind(start: StartWorker):
-    worker = start()
-    ports = [worker.port(), worker.probes_port, worker.metrics_port]
-    for turn in range(60):
-        with socket.create_connection(("127.0.0.1", ports[turn % 3]), timeout=10) as sock:
-            sock.sendall(os.urandom(1 + turn * 50))
-            if turn % 2:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    assert is_the_answer(request(ports[0]))
-    worker.until(lambda: worker.metric("sdm_worker_connections") == 0)
-    assert " error " not in worker.log
-    assert "Traceback" not in worker.log
 
 
 def test_a_killed_process_is_replaced(start: StartWorker):
