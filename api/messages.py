@@ -77,6 +77,7 @@ def configuration(current: Configuration, *, heartbeat_seconds: int) -> v1.Confi
             for schedule, idle in contents.windows
         ],
         heartbeat_seconds=heartbeat_seconds,
+        control_plane_pins=contents.control_plane_pins,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 
+from api import tls
 from api.calls import ForgivingDecoder, Threads
 from api.pulse import Pulse
 from api.reaching import Reaching
@@ -41,8 +42,11 @@ class CannotListen(Exception):
 
 
 @asynccontextmanager
-async def serving(listen: str, credentials: grpc.ServerCredentials | None = None) -> AsyncIterator[int]:
-    """Answer on `listen` (host:port; port 0 takes any) until the block ends; gives the port."""
+async def serving(listen: str, certificate: tls.Files | tls.Own | None = None) -> AsyncIterator[int]:
+    """Answer on `listen` (host:port; port 0 takes any) until the block ends; gives the port.
+
+    Without a certificate in the clear.
+    """
     threads = Threads()
     async with AsyncExitStack() as stack:
         stack.callback(threads.close)
@@ -50,12 +54,15 @@ async def serving(listen: str, credentials: grpc.ServerCredentials | None = None
         pulse, reaching = Pulse(threads), Reaching(threads)
         stack.push_async_callback(pulse.write)  # the last reports
         stack.callback(reaching.close)
-        for work in (pulse.beat(), Upkeep(threads).run()):
+        works = [pulse.beat(), Upkeep(threads).run()]
+        if isinstance(certificate, tls.Own):
+            works.append(certificate.keep(threads))
+        for work in works:
             await stack.enter_async_context(_beside(work))
         workers = Workers(threads=threads, hub=hub, pulse=pulse, reaching=reaching)
         server = grpc.aio.server(interceptors=[ForgivingDecoder()], options=OPTIONS)
         add_WorkersServicer_to_server(workers, server)
-        port = _bind(server, listen, credentials)
+        port = _bind(server, listen, tls.credentials(certificate) if certificate else None)
         await server.start()
         try:
             yield port

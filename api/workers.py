@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from api import callers, messages
 from api.calls import Context, Threads, address_of, answering, decodable, from_source, refusing
@@ -49,7 +50,8 @@ class Workers(WorkersServicer):
         self, request: v1.GetChallengeRequest, context: Context
     ) -> v1.GetChallengeResponse:
         self._limits.admit(address_of(context), request.access_key)
-        return v1.GetChallengeResponse(nonce=joining.new_challenge(request.access_key))
+        nonce = joining.new_challenge(request.access_key)
+        return v1.GetChallengeResponse(nonce=nonce, now=messages.timestamp(timezone.now()))
 
     @answering
     async def Register(self, request: v1.RegisterRequest, context: Context) -> v1.RegisterResponse:

@@ -1,1 +1,1 @@
-"""Certificate authorities: one for workers, one for clients; issuing, renewing, revoking, rotating."""
+"""Certificate authorities for workers, clients and the control plane: issuing, renewing, revoking, rotating."""

@@ -21,6 +21,7 @@ class Purpose(models.TextChoices):
 
     WORKER = Kind.WORKER.value, "Workers"
     CLIENT = Kind.CLIENT.value, "Clients"
+    CONTROL = Kind.CONTROL.value, "Control plane"
 
 
 class TrustDomain(models.Model):

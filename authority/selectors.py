@@ -44,6 +44,17 @@ def revoked_serials(purpose: Purpose) -> list[str]:
     return list(rows.order_by("serial").values_list("serial", flat=True))
 
 
+def pins(purpose: Purpose) -> list[str]:
+    """SHA-256 of the certificates to trust, in hexadecimal."""
+    rows = CertificateAuthority.objects.filter(purpose=purpose, phase__in=CertificateAuthority.TRUSTED)
+    return list(rows.order_by("created_at", "pk").values_list("fingerprint", flat=True))
+
+
+def written_pins() -> str:
+    """The value of SDM_APP_CA_PIN: empty while no authority of ours answers workers."""
+    return ",".join(f"sha256:{pin}" for pin in pins(Purpose.CONTROL))
+
+
 def topic(purpose: str) -> str:
     """What is published when either of the two lists above has changed."""
     return f"authority:{purpose}"
@@ -119,6 +130,11 @@ class Overview:
         return Step.BEGIN if Phase.ACTIVE in phases else None
 
     @property
+    def pins(self) -> str:
+        """What workers pin, as their setting holds it; of the control plane's alone, since it answers them."""
+        return written_pins() if self.purpose == Purpose.CONTROL else ""
+
+    @property
     def warning(self) -> str:
         """Why the next step would shut somebody out if it were taken now; empty when it would not."""
         for row in self.rows:
@@ -143,6 +159,11 @@ def why_not_switch(authority: CertificateAuthority) -> str:
     known = authority.phase_since + profiles.WORKER.lifetime
     if known <= timezone.now():
         return ""
+    if authority.purpose == Purpose.CONTROL:
+        return (
+            "Workers hear of the next authority while they are connected. One that was away since does not know it "
+            f"before {_moment(known)}, unless it pins it."
+        )
     return f"Workers and clients that were not in touch since may not know the new authority before {_moment(known)}."
 
 

@@ -5,7 +5,7 @@ log is kept for good. Whoever lets somebody join records that; what was issued i
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -27,7 +27,7 @@ from authority.models import (
 )
 from events.publishing import publish
 from sdm.pki import chain, csr, names
-from sdm.pki.names import ClientName, Kind, WorkerName
+from sdm.pki.names import ClientName, ControlName, Kind, WorkerName
 
 CHANGE = "authority.change"
 Phase = CertificateAuthority.Phase
@@ -64,12 +64,17 @@ def issue_worker(*, cluster_id: str, worker_id: str, csr_pem: str | bytes, host:
 
     `host` is what clients connect to. csr.BadRequest, or another ValueError with a sentence, when it cannot be.
     """
-    return _issue(Purpose.WORKER, lambda domain: WorkerName(domain, cluster_id, worker_id), csr_pem, host)
+    return _issue(Purpose.WORKER, lambda domain: WorkerName(domain, cluster_id, worker_id), csr_pem, [host])
 
 
 def issue_client(*, account_id: str, csr_pem: str | bytes) -> Issued:
     """A client's certificate, good for half a day. The caller has made sure that it is this account's request."""
-    return _issue(Purpose.CLIENT, lambda domain: ClientName(domain, account_id), csr_pem, None)
+    return _issue(Purpose.CLIENT, lambda domain: ClientName(domain, account_id), csr_pem)
+
+
+def issue_control(*, csr_pem: str | bytes, hosts: Sequence[str]) -> Issued:
+    """A certificate for the API, good for a day, by the names that workers and clients connect to."""
+    return _issue(Purpose.CONTROL, ControlName, csr_pem, hosts)
 
 
 @transaction.atomic
@@ -83,7 +88,7 @@ def renew(
     """
     # Of renewing and revoking at once, one waits for the other.
     present = names.parse(selectors.identify(purpose, certificate_pem, lock=True).spiffe_id)
-    return _issue(purpose, lambda domain: present, csr_pem, host)
+    return _issue(purpose, lambda domain: present, csr_pem, [] if host is None else [host])
 
 
 @transaction.atomic
@@ -111,7 +116,7 @@ def revoke(*, actor: Account | None, subject_id: str, reason: str) -> list[str]:
 
 @transaction.atomic
 def _issue(
-    purpose: Purpose, name_in: Callable[[str], names.Name], csr_pem: str | bytes, host: str | None
+    purpose: Purpose, name_in: Callable[[str], names.Name], csr_pem: str | bytes, hosts: Sequence[str] = ()
 ) -> Issued:
     key, at = csr.read(csr_pem), timezone.now()
     authority = _active(purpose) or _make_first(purpose)
@@ -119,7 +124,7 @@ def _issue(
     if at >= signer.certificate.not_valid_after_utc:
         raise AuthorityExpired(f"{authority} has expired, and signs no more. It has to be rotated.")
     name = name_in(signer.trust_domain)
-    certificate = signer.sign(name, key=key, at=at, host=host)
+    certificate = signer.sign(name, key=key, at=at, hosts=hosts)
     _remember(certificate, name, authority)
     _forget_expired(at)
     pem = certificate.public_bytes(Encoding.PEM).decode()

@@ -1,6 +1,7 @@
 """The one place where the private key of an authority is in the clear: in memory, while it signs."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -36,9 +37,9 @@ class Signer:
         return chain.trust_domain_of(self.certificate)
 
     def sign(
-        self, name: Name, *, key: PublicKey, at: dt.datetime, host: str | None = None
+        self, name: Name, *, key: PublicKey, at: dt.datetime, hosts: Sequence[str] = ()
     ) -> x509.Certificate:
-        builder = profiles.leaf(name, key=key, issuer=self.certificate, at=at, host=host)
+        builder = profiles.leaf(name, key=key, issuer=self.certificate, at=at, hosts=hosts)
         return builder.sign(self.key, hashes.SHA256())
 
 

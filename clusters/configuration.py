@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from django.db.models import F
 
 from authority.models import Purpose
-from authority.selectors import revoked_serials, trusted
+from authority.selectors import pins, revoked_serials, trusted
 from clusters.models import Cluster
 
 
@@ -20,6 +20,7 @@ class Contents:
     address: str
     client_authorities: tuple[str, ...]
     revoked_clients: tuple[str, ...]
+    control_plane_pins: tuple[str, ...]
     # Cron schedule, and whether idleness is required.
     windows: tuple[tuple[str, bool], ...]
 
@@ -40,6 +41,7 @@ def configuration_of(cluster: Cluster) -> Configuration:
         address=cluster.address,
         client_authorities=tuple(trusted(Purpose.CLIENT)),
         revoked_clients=tuple(revoked_serials(Purpose.CLIENT)),
+        control_plane_pins=tuple(pins(Purpose.CONTROL)),
         windows=tuple(windows),
     )
     return Configuration(_generation(cluster, contents.digest), contents)

@@ -62,8 +62,9 @@ def topics_of(worker: Worker) -> tuple[str, ...]:
         worker_topic(worker.pk),
         key_topic(worker.access_key),
         cluster_topic(worker.cluster_id),
-        # Which clients it trusts.
+        # Which clients it trusts, and whom it takes for the control plane.
         authority_topic(Purpose.CLIENT),
+        authority_topic(Purpose.CONTROL),
     )
 
 

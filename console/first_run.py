@@ -60,17 +60,11 @@ def listen() -> Listen:
 
 
 def api_listen() -> Listen:
-    """Where workers connect to. Beyond this machine only with a certificate."""
-    where = _parsed(
+    """Where workers connect to."""
+    api_certificate()
+    return _parsed(
         "CONSOLE_API_LISTEN", env.text("CONSOLE_API_LISTEN", DEFAULT_API_LISTEN), DEFAULT_API_LISTEN
     )
-    certificate, key = api_certificate()
-    if not certificate and not key and not where.only_here:
-        raise env.SettingError(
-            f"CONSOLE_API_LISTEN={str(where)!r} is reached from other machines, and needs TLS: name a certificate and "
-            "its key with CONSOLE_API_TLS_CERT_FILE and CONSOLE_API_TLS_KEY_FILE, or listen on 127.0.0.1."
-        )
-    return where
 
 
 def api_certificate() -> tuple[str, str]:

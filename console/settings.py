@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from csp.constants import NONE, SELF
 
-from console import env, first_run
+from console import api_names, env, first_run
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("CONSOLE_DATA_DIR", str(BASE_DIR / "var"))).absolute()
@@ -65,8 +65,12 @@ CONTENT_SECURITY_POLICY = {
 # Where the API is served, and the files of its certificate: workers connect to it.
 API_LISTEN = str(first_run.api_listen())
 API_TLS_CERT_FILE, API_TLS_KEY_FILE = first_run.api_certificate()
+# Without files the authority of the control plane signs its certificate. In the clear on this machine alone.
+API_OWN_CERTIFICATE = not API_TLS_CERT_FILE and not first_run.api_listen().only_here
 # What workers and the sdm command are told to connect to: host, or host:port.
-APP_DOMAIN = env.text("CONSOLE_APP_DOMAIN", f"{_url.hostname}:{first_run.api_listen().port}")
+APP_DOMAIN = env.text("CONSOLE_APP_DOMAIN", str(first_run.Listen(CONSOLE_HOST, first_run.api_listen().port)))
+# What that certificate is for.
+API_NAMES = api_names.names(APP_DOMAIN, first_run.api_listen()) if API_OWN_CERTIFICATE else []
 # How often workers say that they are there; three times without, and one counts as dead.
 WORKER_HEARTBEAT_SECONDS = 10
 # The image that the ready command for Docker names.

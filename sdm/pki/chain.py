@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509 import verification
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sdm.pki import names
 from sdm.pki.csr import UNREADABLE, BadRequest, check_key
@@ -199,7 +200,10 @@ class Authorities:
             raise UnknownAuthority("No authority is trusted here.")
         policy = verification.PolicyBuilder().store(self.store).time(at).max_chain_depth(0)
         try:
-            policy.build_client_verifier().verify(leaf, [])
+            if ExtendedKeyUsageOID.CLIENT_AUTH in PROFILES[self.kind].usages:
+                policy.build_client_verifier().verify(leaf, [])
+            else:
+                policy.build_server_verifier(_host(leaf)).verify(leaf, [])
         except verification.VerificationError as error:
             raise Refused(f"This certificate is not accepted: {error}") from None
 
@@ -272,11 +276,11 @@ def _check_usage(leaf: x509.Certificate, kind: Kind) -> None:
 
 def _name(leaf: x509.Certificate, issuer: x509.Certificate, kind: Kind) -> Name:
     try:
-        name = names.parse(_uri(leaf, hosts=1 if PROFILES[kind].names_host else 0))
+        name = names.parse(_uri(leaf, hosts=PROFILES[kind].hosts))
     except names.BadName as error:
         raise WrongName(f"This certificate names nobody that is known here: {error}") from None
     if name.kind != kind:
-        raise WrongName(f"This certificate is a {name.kind}'s, where a {kind}'s is expected.")
+        raise WrongName(f"This certificate is of the kind {name.kind}, where one of {kind} is expected.")
     if name.trust_domain != trust_domain_of(issuer):
         raise WrongName("This certificate names somebody of another installation than its authority's.")
     return name
@@ -291,6 +295,15 @@ def _uri(certificate: x509.Certificate, *, hosts: int) -> str:
     if len(uris) != 1 or len(beside) > hosts or len(alternatives) != 1 + len(beside):
         raise names.BadName(f"Its SAN has to hold one URI, and hosts: {hosts} at most.")
     return uris[0]
+
+
+def _host(certificate: x509.Certificate) -> x509.DNSName | x509.IPAddress:
+    """The first: each of them has been looked at, and is as good as the others."""
+    found = _extension(certificate, x509.SubjectAlternativeName)
+    for each in found.value if found else ():
+        if isinstance(each, x509.DNSName | x509.IPAddress):
+            return each
+    raise WrongName("This certificate names no host.")
 
 
 def _has(certificate: x509.Certificate, wanted: x509.ExtensionType, *, critical: bool) -> bool:

@@ -2,6 +2,7 @@
 
     spiffe://<trust domain>/cluster/<n-…>/worker/<w-…>
     spiffe://<trust domain>/account/<a-…>
+    spiffe://<trust domain>/control-plane
 
 There is one spelling of each name. What is not exactly that spelling is no name: nothing is lower-cased, decoded
 or trimmed, so that no two parts of the product can read one certificate differently.
@@ -29,6 +30,7 @@ class Kind(StrEnum):
 
     WORKER = "worker"
     CLIENT = "client"
+    CONTROL = "control"
 
 
 class BadName(ValueError):
@@ -84,7 +86,24 @@ class ClientName:
         return self.account_id
 
 
-Name = WorkerName | ClientName
+@dataclass(frozen=True, slots=True)
+class ControlName:
+    """The control plane, as workers and clients connect to it."""
+
+    trust_domain: str
+
+    kind: ClassVar[Kind] = Kind.CONTROL
+    path: ClassVar[str] = "/control-plane"
+    subject_id: ClassVar[str] = "control-plane"
+
+    def __post_init__(self) -> None:
+        _check_trust_domain(self.trust_domain)
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.trust_domain}{self.path}"
+
+
+Name = WorkerName | ClientName | ControlName
 
 
 def parse(text: str) -> Name:
@@ -94,7 +113,9 @@ def parse(text: str) -> Name:
         return WorkerName(domain, found[1], found[2])
     if found := _CLIENT_PATH.fullmatch(path):
         return ClientName(domain, found[1])
-    raise BadName("The path of the name is neither a worker's nor an account's.")
+    if path == ControlName.path:
+        return ControlName(domain)
+    raise BadName("The path of the name is no worker's, no account's and not the control plane's.")
 
 
 def parse_trust_domain(text: str) -> str:

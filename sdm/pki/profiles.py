@@ -1,4 +1,4 @@
-"""What certificates look like: two profiles of leaves, and the authorities above them.
+"""What certificates look like: three profiles of leaves, and the authorities above them.
 
 The control plane builds from these rules, and `sdm.pki.chain` holds what it is shown to them. A leaf is signed by
 an authority directly; there is nothing in between.
@@ -6,6 +6,7 @@ an authority directly; there is nothing in between.
 
 import datetime as dt
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -17,6 +18,8 @@ from sdm.pki.names import SCHEME, Kind, Name
 
 # A clock may be so far behind that of the control plane.
 BACKDATED = dt.timedelta(minutes=15)
+# Of one leaf; what is longer is a mistake.
+MAX_HOSTS = 20
 # Short lives are the first half of revocation.
 LONGEST_LIFE = dt.timedelta(days=2)
 AUTHORITY_LIFE = dt.timedelta(days=5 * 365)
@@ -46,15 +49,17 @@ class Profile:
     kind: Kind
     usages: tuple[ObjectIdentifier, ...]
     lifetime: dt.timedelta
-    # Whether a host stands in the SAN beside the name.
-    names_host: bool
+    # How many hosts stand in the SAN beside the name, at most; none or at least one.
+    hosts: int
 
     def __post_init__(self) -> None:
         if not dt.timedelta(0) < self.lifetime <= LONGEST_LIFE:
             raise ValueError(f"leaves live up to {LONGEST_LIFE}")
         if not self.usages or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in self.usages:
             raise ValueError("a leaf says what it may be used for")
-        if self.names_host != (ExtendedKeyUsageOID.SERVER_AUTH in self.usages):
+        if not 0 <= self.hosts <= MAX_HOSTS:
+            raise ValueError(f"a leaf names up to {MAX_HOSTS} hosts")
+        if bool(self.hosts) != (ExtendedKeyUsageOID.SERVER_AUTH in self.usages):
             raise ValueError("a leaf names a host if it is a server's")
 
     @property
@@ -66,27 +71,29 @@ WORKER = Profile(
     Kind.WORKER,
     (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
     dt.timedelta(hours=24),
-    names_host=True,
+    hosts=1,
 )
-CLIENT = Profile(Kind.CLIENT, (ExtendedKeyUsageOID.CLIENT_AUTH,), dt.timedelta(hours=12), names_host=False)
-PROFILES = {profile.kind: profile for profile in (WORKER, CLIENT)}
+CLIENT = Profile(Kind.CLIENT, (ExtendedKeyUsageOID.CLIENT_AUTH,), dt.timedelta(hours=12), hosts=0)
+CONTROL = Profile(Kind.CONTROL, (ExtendedKeyUsageOID.SERVER_AUTH,), dt.timedelta(hours=24), hosts=MAX_HOSTS)
+PROFILES = {profile.kind: profile for profile in (WORKER, CLIENT, CONTROL)}
 
 
 def leaf(
-    name: Name, *, key: PublicKey, issuer: x509.Certificate, at: dt.datetime, host: str | None = None
+    name: Name, *, key: PublicKey, issuer: x509.Certificate, at: dt.datetime, hosts: Sequence[str] = ()
 ) -> x509.CertificateBuilder:
     """A leaf for `name`, to be signed by `issuer`; it never outlives its issuer.
 
-    `host` is the advertised one: a DNS name, an IPv4 address, or an IPv6 address, in brackets or not. ValueError
-    with a sentence for people when it is none of them.
+    `hosts` are what peers connect to: DNS names, IPv4 addresses, or IPv6 addresses, in brackets or not. ValueError
+    with a sentence for people when one is none of them.
     """
     profile = PROFILES[name.kind]
-    if profile.names_host != (host is not None):
-        raise ValueError(f"a {name.kind} certificate {'needs a' if profile.names_host else 'names no'} host")
+    if bool(profile.hosts) != bool(hosts):
+        raise ValueError(f"a {name.kind} certificate {'needs a' if profile.hosts else 'names no'} host")
+    if len(hosts) > profile.hosts:
+        raise ValueError(f"a {name.kind} certificate names at most {profile.hosts} hosts")
     ends = min(at + profile.lifetime, issuer.not_valid_after_utc)
     alternatives: list[x509.GeneralName] = [x509.UniformResourceIdentifier(str(name))]
-    if host is not None:
-        alternatives.append(_host_name(host))
+    alternatives += [_host_name(host) for host in hosts]
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return (
         _builder(_common_name(name.subject_id), issuer.subject, key, at - BACKDATED, ends)

@@ -48,7 +48,7 @@ def test_a_certificate_that_was_replaced_is_shown_from_then_on(ground: Ground, t
     files = tls.Files(tmp_path / "certificate.pem", tmp_path / "key.pem")
 
     async def scene() -> None:
-        async with serving("127.0.0.1:0", tls.credentials(files)) as port:
+        async with serving("127.0.0.1:0", files) as port:
             assert await asks(port, first, ground.key.pk)
             (tmp_path / "certificate.pem").rename(tmp_path / "away.pem")
             assert await asks(port, first, ground.key.pk)  # half-way between two, the old one stays

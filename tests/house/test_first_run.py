@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from console import first_run
+from console import api_names, first_run
 from console.env import SettingError
 from console.first_run import Listen
 from sealing import keyring
@@ -75,16 +75,44 @@ class TestApi:
         assert str(first_run.api_listen()) == value
 
     @pytest.mark.parametrize("value", ["0.0.0.0:8001", "[::]:8001", "10.0.0.1:8001", "api.example.com:443"])
-    def test_beyond_it_with_a_certificate_only(self, monkeypatch, tmp_path: Path, value):
+    def test_beyond_it_with_a_certificate_of_the_operator_s_or_our_own(
+        self, monkeypatch, tmp_path: Path, value
+    ):
         monkeypatch.setenv("CONSOLE_API_LISTEN", value)
-        with pytest.raises(SettingError, match="needs TLS: name a certificate"):
-            first_run.api_listen()
-        for name in ("CONSOLE_API_TLS_CERT_FILE", "CONSOLE_API_TLS_KEY_FILE"):
-            with pytest.raises(SettingError):
-                first_run.api_listen()
-            (tmp_path / name).touch()
-            monkeypatch.setenv(name, str(tmp_path / name))
         assert str(first_run.api_listen()) == value
+        names = ("CONSOLE_API_TLS_CERT_FILE", "CONSOLE_API_TLS_KEY_FILE")
+        for name in names:
+            (tmp_path / name).touch()
+        monkeypatch.setenv(names[0], str(tmp_path / names[0]))
+        with pytest.raises(SettingError, match="a certificate and its key are given together"):
+            first_run.api_listen()
+        monkeypatch.setenv(names[1], str(tmp_path / names[1]))
+        assert str(first_run.api_listen()) == value
+
+    @pytest.mark.parametrize(
+        ("given", "domain", "listen", "names"),
+        [
+            ("", "console.example.com:8001", "0.0.0.0", ["console.example.com"]),
+            ("", "console.example.com", "::", ["console.example.com"]),
+            ("", "[2001:db8::1]:8001", "10.0.0.1", ["[2001:db8::1]", "10.0.0.1"]),
+            ("", "Console.Example.COM:443", "api.example.com", ["console.example.com", "api.example.com"]),
+            ("a.example.com, 10.0.0.2", "other:8001", "10.0.0.1", ["a.example.com", "10.0.0.2"]),
+            ("2001:db8::2 localhost", "other:8001", "::", ["[2001:db8::2]"]),
+        ],
+    )
+    def test_the_names_of_our_own(self, monkeypatch, given, domain, listen, names):
+        monkeypatch.setenv("CONSOLE_API_NAMES", given)
+        found = api_names.names(domain, Listen(listen, 8001))
+        assert [name for name in found if name not in api_names.HERE] == names
+        assert set(api_names.HERE) <= set(found)
+
+    @pytest.mark.parametrize(
+        "given", ["*.example.com", "a:b", "ü", "x" * 64, " ".join(f"a{n}" for n in range(18))]
+    )
+    def test_what_is_no_name_is_said(self, monkeypatch, given):
+        monkeypatch.setenv("CONSOLE_API_NAMES", given)
+        with pytest.raises(SettingError, match="CONSOLE_API_NAMES: "):
+            api_names.names("console.example.com:8001", Listen("0.0.0.0", 8001))
 
     def test_a_certificate_that_is_not_there_is_named(self, monkeypatch):
         monkeypatch.setenv("CONSOLE_API_TLS_CERT_FILE", "/nowhere/certificate.pem")

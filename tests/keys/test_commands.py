@@ -1,12 +1,22 @@
+import re
+
 import pytest
 from django.test import override_settings
 
+from authority.models import CertificateAuthority, Purpose
+from authority.services import issue_control, rotation_begin
+from clusters.models import Cluster
 from keys.commands import start_commands
+from sdm.pki import csr
 from tests.clusters.factories import make_cluster
 
 
+def _cluster(address):
+    return Cluster.objects.filter(address=address).first() or make_cluster(address=address)
+
+
 def command(slug, address="proxy.example.com:443"):
-    commands = start_commands(make_cluster(address=address), access_key="gk-1", secret_key="sdmpck_x")
+    commands = start_commands(_cluster(address), access_key="gk-1", secret_key="sdmpck_x")
     return next(command.text for command in commands if command.slug == slug)
 
 
@@ -23,6 +33,22 @@ def test_a_container_reaches_a_control_plane_on_its_own_machine(db, domain):
     assert "--network host" in text
     assert "-p " not in text
     assert "SDM_BIND_ADDRESS=:443" in text
+
+
+@pytest.mark.parametrize("slug", ["docker", "systemd", "kubernetes", "shell"])
+def test_each_command_tells_whom_to_believe_where_no_public_authority_does(db, alice, slug):
+    assert "SDM_APP_CA_PIN" not in command(slug)
+    issue_control(csr_pem=csr.new_csr(csr.new_key()), hosts=["console.example.com"])
+    assert "SDM_APP_CA_PIN" not in command(slug), "the operator's own certificate is shown"
+    rotation_begin(actor=alice, purpose=Purpose.CONTROL)
+    with override_settings(API_OWN_CERTIFICATE=True, APP_DOMAIN="console.example.com:8001"):
+        text = command(slug)
+    pins = [
+        f"sha256:{authority.fingerprint}" for authority in CertificateAuthority.objects.order_by("created_at")
+    ]
+    assert re.search(rf"SDM_APP_CA_PIN(=|: ){','.join(pins)}\n", text)
+    assert slug != "docker" or "-e SDM_APP_CA_PIN" in text
+    assert slug != "systemd" or re.search(r"--preserve-env=\S*SDM_APP_CA_PIN", text)
 
 
 @pytest.mark.parametrize("slug", ["systemd", "shell"])

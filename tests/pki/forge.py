@@ -10,13 +10,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdm.pki import csr, profiles
-from sdm.pki.names import ClientName, Kind, Name, WorkerName
+from sdm.pki.names import ClientName, ControlName, Kind, Name, WorkerName
 
 NOW = dt.datetime(2026, 6, 1, 12, 0, tzinfo=dt.UTC)
 DOMAIN = "console.example.com"
 CLUSTER, OTHER_CLUSTER = "n-5d41402abc4b2a76", "n-aaaaaaaaaaaaaaaa"
 WORKER = WorkerName(DOMAIN, CLUSTER, "w-5d41402abc4b2a76")
 CLIENT = ClientName(DOMAIN, "a-5d41402abc4b2a76")
+CONTROL = ControlName(DOMAIN)
 HOST = "edge.example.com"
 
 Change = Callable[[x509.CertificateBuilder], x509.CertificateBuilder]
@@ -61,8 +62,8 @@ def make_leaf(
     key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Signed:
     key = key or csr.new_key()
-    host = HOST if name.kind is Kind.WORKER else None
-    builder = profiles.leaf(name, key=key.public_key(), issuer=issuer.certificate, at=at, host=host)
+    hosts = [] if name.kind is Kind.CLIENT else [HOST]
+    builder = profiles.leaf(name, key=key.public_key(), issuer=issuer.certificate, at=at, hosts=hosts)
     return Signed(change(builder).sign(issuer.key, hashes.SHA256()), key)
 
 

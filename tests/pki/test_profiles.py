@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from sdm.pki import chain, csr, profiles
 from sdm.pki.names import Kind
 from sdm.pki.profiles import BACKDATED
-from tests.pki.forge import CLIENT, NOW, WORKER, make_authority, make_leaf
+from tests.pki.forge import CLIENT, CONTROL, HOST, NOW, WORKER, make_authority, make_leaf
 
 HOUR = dt.timedelta(hours=1)
 
@@ -23,7 +23,11 @@ def authority():
 
 def leaf_for(host, authority):
     builder = profiles.leaf(
-        WORKER, key=csr.new_key().public_key(), issuer=authority.certificate, at=NOW, host=host
+        WORKER,
+        key=csr.new_key().public_key(),
+        issuer=authority.certificate,
+        at=NOW,
+        hosts=() if host is None else (host,),
     )
     return builder.sign(authority.key, hashes.SHA256())
 
@@ -55,6 +59,32 @@ def test_a_client_s_certificate():
     assert leaf.not_valid_after_utc == NOW + 12 * HOUR
 
 
+def test_the_control_plane_s_certificate_is_a_server_s_with_all_its_names():
+    authority = make_authority(Kind.CONTROL)
+    hosts = ["console.example.com", "10.0.0.21", "::1"]
+    key = csr.new_key().public_key()
+    builder = profiles.leaf(CONTROL, key=key, issuer=authority.certificate, at=NOW, hosts=hosts)
+    leaf = builder.sign(authority.key, hashes.SHA256())
+    assert usages(leaf) == {ExtendedKeyUsageOID.SERVER_AUTH}
+    assert alternatives(leaf) == [
+        x509.UniformResourceIdentifier("spiffe://console.example.com/control-plane"),
+        x509.DNSName("console.example.com"),
+        x509.IPAddress(ipaddress.ip_address("10.0.0.21")),
+        x509.IPAddress(ipaddress.ip_address("::1")),
+    ]
+    assert chain.trust(Kind.CONTROL, [authority.pem]).verify(leaf, at=NOW) == CONTROL
+    for kind in (Kind.WORKER, Kind.CLIENT):
+        with pytest.raises(chain.NotAnAuthority):
+            chain.trust(kind, [authority.pem])
+
+
+def test_a_certificate_names_so_many_hosts_and_no_more():
+    for name, hosts in ((WORKER, [HOST] * 2), (CONTROL, [HOST] * 21)):
+        with pytest.raises(ValueError, match="at most"):
+            issuer = make_authority(name.kind).certificate
+            profiles.leaf(name, key=csr.new_key().public_key(), issuer=issuer, at=NOW, hosts=hosts)
+
+
 @pytest.mark.parametrize(
     ("host", "named"),
     [
@@ -84,7 +114,11 @@ def test_a_worker_names_a_host_and_a_client_none(authority):
         leaf_for(None, authority)
     with pytest.raises(ValueError, match="names no host"):
         profiles.leaf(
-            CLIENT, key=csr.new_key().public_key(), issuer=authority.certificate, at=NOW, host="x.example.com"
+            CLIENT,
+            key=csr.new_key().public_key(),
+            issuer=authority.certificate,
+            at=NOW,
+            hosts=["x.example.com"],
         )
 
 
@@ -118,7 +152,9 @@ def test_serial_numbers_do_not_repeat_and_cannot_be_guessed(authority):
         {"lifetime": dt.timedelta(days=3)},
         {"usages": ()},
         {"usages": (ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,)},
-        {"names_host": True},
+        {"hosts": 1},
+        {"hosts": -1},
+        {"hosts": 21},
     ],
 )
 def test_a_profile_that_breaks_the_rules_cannot_be_made(change):
@@ -134,7 +170,8 @@ def test_it_is_renewed_about_half_way(authority):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "purpose"), [("worker", WORKER, "sslserver"), ("client", CLIENT, "sslclient")]
+    ("kind", "name", "purpose"),
+    [("worker", WORKER, "sslserver"), ("client", CLIENT, "sslclient"), ("control", CONTROL, "sslserver")],
 )
 def test_openssl_accepts_what_is_issued(tmp_path, kind, name, purpose):
     authority = make_authority(Kind(kind))
@@ -142,7 +179,7 @@ def test_openssl_accepts_what_is_issued(tmp_path, kind, name, purpose):
     (tmp_path / "leaf.pem").write_text(make_leaf(authority, name).pem)
     command = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem", "-purpose", purpose]
     command += ["-attime", str(int(NOW.timestamp()))]
-    if name is WORKER:
+    if name is not CLIENT:
         command += ["-verify_hostname", "edge.example.com"]
     done = subprocess.run([*command, "leaf.pem"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "leaf.pem: OK\n", done.stderr

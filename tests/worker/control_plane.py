@@ -65,7 +65,7 @@ class Authority:
         key = csr.new_key()
         worker = WorkerName(DOMAIN, "n-0123456789abcdef", "w-0123456789abcdef")
         builder = profiles.leaf(
-            worker, key=key.public_key(), issuer=self.certificate, at=now(), host="127.0.0.1"
+            worker, key=key.public_key(), issuer=self.certificate, at=now(), hosts=["127.0.0.1"]
         )
         return written(directory, pem(self.sign(builder)), key_pem(key), name)
 
@@ -258,7 +258,7 @@ class ControlPlane(WorkersServicer):
             key=csr.read(request),
             issuer=self.workers.certificate,
             at=now(),
-            host="127.0.0.1",
+            hosts=["127.0.0.1"],
         )
         if self.life is not None:
             builder._not_valid_after = (now() + self.life).replace(tzinfo=None)
