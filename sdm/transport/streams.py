@@ -58,9 +58,14 @@ class Stream:
         while data:
             data = data[await self._retry(self._socket.send, data, writes=True) :]
 
-    async def start_tls(self, context: ssl.SSLContext) -> bool:
-        """Shake hands; whether an earlier session was resumed."""
-        wrapped = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+    async def start_tls(self, context: ssl.SSLContext, *, server_hostname: str | None = None) -> bool:
+        """Shake hands, as the server unless the server's name is given; whether an earlier session was resumed."""
+        wrapped = context.wrap_socket(
+            self._socket,
+            server_side=server_hostname is None,
+            server_hostname=server_hostname,
+            do_handshake_on_connect=False,
+        )
         self._socket = wrapped
         await self._retry(wrapped.do_handshake)
         return wrapped.session_reused or False
@@ -76,6 +81,10 @@ class Stream:
 
     def close(self) -> None:
         self._socket.close()
+
+    def detach(self) -> socket.socket:
+        """The socket, for somebody else: this stream is over."""
+        return self._socket
 
     @staticmethod
     def _send_close_notify(wrapped: ssl.SSLSocket) -> None:
