@@ -22,6 +22,7 @@ from accounts.factors import SEALED_FOR
 from accounts.models import Account
 from accounts.services import sign_in_failed
 from audit.middleware import client_address
+from events.topics import access_changed
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
@@ -50,6 +51,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         return not reauthentication.recently_authenticated(context.request)
+
+    def set_password(self, user: Account, password: str) -> None:
+        user.session_epoch += 1  # machines that the old password let in are out as well
+        super().set_password(user, password)
+        access_changed(account=user.pk)
 
     def login(self, request: HttpRequest, user: Account) -> None:
         # Suspended after the password was accepted, while the second factor was asked for.

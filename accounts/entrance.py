@@ -21,6 +21,7 @@ from accounts.policy import Level
 from accounts.services import Issued, password_link_replace
 from audit.services import record
 from audit.verbs import Verb
+from events.topics import access_changed
 
 
 class LinkGone(Exception):
@@ -102,8 +103,10 @@ def password_set(*, token: str, password: str) -> Account:
         raise LinkGone
     account = Account.objects.select_for_update().get(pk=link.account_id)
     account.set_password(password)
-    account.save(update_fields=["password"])
+    account.session_epoch += 1  # machines that the old password let in are out as well
+    account.save(update_fields=["password", "session_epoch"])
     record(actor=account, verb=Verb.PASSWORD_CHANGED, entity=account)
+    access_changed(account=account.pk)
     return account
 
 
@@ -119,7 +122,8 @@ def password_link_recover(*, email: str) -> Issued[PasswordLink] | None:
 
 @transaction.atomic
 def _password_link_issue(email: str, *, valid: dt.timedelta) -> Issued[PasswordLink] | None:
-    account = Account.objects.select_for_update().filter(email=email.lower(), is_active=True).first()
+    people = Account.objects.select_for_update().filter(is_active=True, is_service=False)
+    account = people.filter(email=email.lower()).first()
     if account is None:
         return None
     issued = password_link_replace(account, valid=valid)

@@ -25,7 +25,7 @@ class AccountManager(BaseUserManager["Account"]):
 
 
 class Account(AbstractBaseUser):
-    """A person who signs in. Accounts are suspended, never deleted, so that history keeps its actors."""
+    """A person who signs in, or a service. Accounts are suspended, never deleted, so that history keeps its actors."""
 
     id = models.CharField(primary_key=True, max_length=ids.MAX_LENGTH, default=new_account_id, editable=False)
     # Always lower case, so that one person cannot be two.
@@ -33,7 +33,11 @@ class Account(AbstractBaseUser):
     name = models.CharField(max_length=150, blank=True)
     level = models.CharField(max_length=16, choices=policy.Level.choices, default=policy.Level.USER)
     is_active = models.BooleanField(default=True)
-    # Part of every session's hash: raising it ends all sessions of this person for good.
+    # A program, not a person: it has a token for `sdm login`, and no way into this console. Its address is
+    # `name@service`, which nobody can be invited by.
+    is_service = models.BooleanField(default=False)
+    # Part of every session's hash: raising it ends all sessions of this person, and all logins of their machines,
+    # for good.
     session_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -61,6 +65,18 @@ class Account(AbstractBaseUser):
 
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
         return f"{self.session_epoch}:{super()._get_session_auth_hash(secret=secret)}"  # type: ignore[misc]  # private in Django, but the only hook that covers key rotation too
+
+
+class ServiceToken(models.Model):
+    """What a service account logs in with, as often as it likes. One each; only the hash is here."""
+
+    account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="service_token")
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+
+    def __str__(self) -> str:
+        return f"token of {self.account_id}"
 
 
 class OneTimeLink(models.Model):

@@ -13,11 +13,23 @@ INVITATIONS_SHOWN = 50
 
 
 def people() -> QuerySet[Account]:
-    """Everybody, each with `has_second_factor`. Recovery codes alone protect nothing."""
+    """Everybody, each with `has_second_factor`. Recovery codes alone protect nothing. Services are not people."""
     factors = Authenticator.objects.filter(user=OuterRef("pk"))
-    return Account.objects.annotate(
+    return Account.objects.filter(is_service=False).annotate(
         has_second_factor=Exists(factors.exclude(type=Authenticator.Type.RECOVERY_CODES))
     )
+
+
+def service_accounts() -> QuerySet[Account]:
+    return Account.objects.filter(is_service=True).select_related("service_token")
+
+
+def service_account_or_404(actor: Actor, account_id: str, permission: str = "accounts.view") -> Account:
+    require(actor, permission)
+    account = service_accounts().filter(pk=account_id).first()
+    if account is None:
+        raise Http404
+    return account
 
 
 def invitations() -> QuerySet[Invitation]:

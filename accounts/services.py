@@ -44,6 +44,8 @@ def level_change(*, actor: Account, account: Account, level: Level) -> Account:
     """Raises Refused where it would leave nobody to administer, or change one's own level."""
     require(actor, CHANGE)
     account = _locked(account)
+    if account.is_service:
+        raise Refused("A service account is a user: it reaches resources, and has no way into this console.")
     if account.pk == actor.pk:
         raise Refused("You cannot change your own level. Ask another administrator to do it.")
     if level != Level.ADMIN:
@@ -172,6 +174,8 @@ def password_link_create(*, actor: Account, account: Account) -> Issued[Password
     account = Account.objects.select_for_update().get(pk=account.pk)
     if not account.is_active:
         raise Refused(f"{account} is suspended. Reinstate the account first.")
+    if account.is_service:
+        raise Refused("A service account has a token and no password.")
     issued = password_link_replace(account, valid=PASSWORD_LINK_VALID)
     record(actor=actor, verb=Verb.PASSWORD_LINK_MADE, entity=account)
     return issued
@@ -203,6 +207,7 @@ def factors_remove(*, actor: Account | None, account: Account) -> int:
         account.session_epoch += 1
         account.save(update_fields=["session_epoch"])
         record(actor=actor, verb=Verb.FACTOR_REMOVED, entity=account, before={"types": types})
+        access_changed(account=account.pk)
     return len(types)
 
 
@@ -231,6 +236,7 @@ def sessions_end(*, actor: Account) -> Account:
     account.session_epoch += 1
     account.save(update_fields=["session_epoch"])
     record(actor=account, verb=Verb.SESSIONS_ENDED, entity=account)
+    access_changed(account=account.pk)
     return account
 
 

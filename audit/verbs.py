@@ -114,6 +114,7 @@ class Verb(StrEnum):
         _AUTHORITY,
         "retired certificate authority {entity}",
     )
+    TICKET_KEY_CREATED = "ticket key created", _AUTHORITY, "made ticket key {entity}"
     CERTIFICATES_REVOKED = "certificates revoked", _AUTHORITY, "revoked the certificates of {entity}"
 
     # The first administrator at set-up, and whoever accepts an invitation.
@@ -133,6 +134,19 @@ class Verb(StrEnum):
     SIGNED_IN = "signed in", _ACCOUNT, "signed in"
     SIGN_IN_FAILED = "sign-in failed", _ACCOUNT, "failed to sign in as {entity}"
     SIGNED_OUT = "signed out", _ACCOUNT, "signed out"
+
+    # `sdm` on a machine of theirs.
+    LOGIN_APPROVED = "client login approved", _ACCOUNT, "approved the login of a machine for {entity}"
+    LOGIN_DENIED = "client login denied", _ACCOUNT, "denied the login of machine {entity}"
+    LOGIN_FAILED = "client login failed", _ACCOUNT, "failed to log in with a token from {entity}"
+    LOGGED_IN = "client logged in", _ACCOUNT, "logged in with the token of {entity}"
+    LOGGED_OUT = "client logged out", _ACCOUNT, "logged out a machine of {entity}"
+    SERVICE_ACCOUNT_CREATED = "service account created", _ACCOUNT, "created service account {entity}"
+    SERVICE_TOKEN_REPLACED = (
+        "service account token replaced",
+        _ACCOUNT,
+        "replaced the token of service account {entity}",
+    )
 
     SEALING_KEY_CREATED = "sealing key created", _CONSOLE, "made sealing key {entity}"
     SECRETS_RESEALED = "secrets resealed", _CONSOLE, "sealed the stored credentials anew"

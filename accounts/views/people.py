@@ -24,7 +24,7 @@ def account_list(request: AccountRequest) -> HttpResponse:
     require(request.user, "accounts.view")
     people, invitations = selectors.people(), selectors.invitations()
     context = {
-        "page": paginate(people, request.GET, field="email", descending=False, total=Account.objects.count()),
+        "page": paginate(people, request.GET, field="email", descending=False, total=people.count()),
         "invitations": invitations[: selectors.INVITATIONS_SHOWN],
         "invitation_count": invitations.count(),
     }
