@@ -89,9 +89,9 @@ class Cluster(models.Model):
             models.Index(fields=["address"], name="cluster_address"),  # listenaddr: with a port
             models.Index(fields=["host"], name="cluster_host"),  # listenaddr: without
             models.Index(fields=["created_at", "id"], name="cluster_created"),  # sort by created
-            models.Index(
-                fields=["workers_online", "name_folded"], name="cluster_by_workers"
-            ),  # sort by workers
+            # Sort by workers, and those with as many by name, either way.
+            models.Index(fields=["workers_online", "name_folded"], name="cluster_by_workers"),
+            models.Index(fields=["-workers_online", "name_folded"], name="cluster_most_workers"),
         ]
 
     def __str__(self) -> str:

@@ -86,15 +86,16 @@ def worker_counts(cluster_ids: Sequence[str]) -> dict[str, WorkerCount]:
 
 
 def resource_counts(cluster_ids: Sequence[str]) -> dict[str, int]:
-    """By cluster id, in one query."""
-    counted = Cluster.objects.filter(pk__in=cluster_ids).annotate(count=Count("resources"))
-    return dict(counted.values_list("pk", "count"))
+    """By cluster id, in one query. A cluster without resources is not in it."""
+    resources = Cluster._meta.get_field("resources").related_model._default_manager
+    counted = resources.filter(cluster__in=cluster_ids).values("cluster_id").annotate(count=Count("pk"))
+    return dict(counted.values_list("cluster_id", "count"))
 
 
 def cluster_rows(clusters: Sequence[Cluster]) -> list[ClusterRow]:
     ids = [cluster.pk for cluster in clusters]
     workers, resources = worker_counts(ids), resource_counts(ids)
-    return [ClusterRow(cluster, workers[cluster.pk], resources[cluster.pk]) for cluster in clusters]
+    return [ClusterRow(cluster, workers[cluster.pk], resources.get(cluster.pk, 0)) for cluster in clusters]
 
 
 def cluster_head(cluster: Cluster) -> ClusterHead:

@@ -41,6 +41,11 @@ class Field(ABC):
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
 
+    @property
+    def only_column(self) -> str:
+        """The one column that the conditions are about, if it is one."""
+        return ""
+
     @abstractmethod
     def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
         """The rows whose field fits a value that is not empty; WrongValue when there can be none."""
@@ -75,6 +80,10 @@ class Text(Field):
     folded: bool = False
     # Exact under both rules: an id is never looked for by a part of it.
     whole: bool = False
+
+    @property
+    def only_column(self) -> str:
+        return self.column or self.name
 
     def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
         if self.folded:
@@ -127,6 +136,10 @@ class Host(Text):
 
     _: KW_ONLY
     port: str = "port"
+
+    @property
+    def only_column(self) -> str:
+        return ""
 
     def condition(self, model: type[Model], value: Pattern, matching: Matching) -> Q:
         host, port = _divided(value)

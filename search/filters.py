@@ -45,6 +45,8 @@ class Reading(Generic[M]):
     conditions: tuple[Q, ...]
     row_conditions: tuple[Q, ...]
     notices: tuple[Notice, ...]
+    # What the terms are about, where a term is about one column: otherwise empty.
+    columns: tuple[str, ...]
 
     @property
     def problem(self) -> str:
@@ -55,6 +57,10 @@ class Reading(Generic[M]):
     def chips(self) -> list[Chip]:
         terms = self.search.terms
         return [Chip(term.source, str(self.search.without(index))) for index, term in enumerate(terms)]
+
+    def is_only_about(self, column: str) -> bool:
+        """Whether nothing but this column decides which rows fit."""
+        return set(self.columns) == {column}
 
     def apply(self, rows: QuerySet[M]) -> QuerySet[M]:
         return reduce(QuerySet.filter, self.conditions, rows)
@@ -68,6 +74,7 @@ class _TermReading(NamedTuple):
     condition: Q
     row_condition: Q
     notice: Notice | None = None
+    column: str = ""
 
 
 class Filters(Generic[M]):
@@ -76,6 +83,7 @@ class Filters(Generic[M]):
     def __init__(self, model: type[M], *fields: Field) -> None:
         self.model = model
         self.fields = fields
+        self._free_text = [field for field in fields if field.free_text]
         self._by_name: dict[str, Field] = {}
         for field in fields:
             for name in map(_plain, field.names):
@@ -105,6 +113,7 @@ class Filters(Generic[M]):
             conditions=tuple(term.condition for term in terms),
             row_conditions=tuple(term.row_condition for term in terms),
             notices=tuple(term.notice for term in terms if term.notice),
+            columns=tuple(term.column for term in terms),
         )
 
     def _read_term(self, search: Search, index: int, matching: Matching) -> _TermReading:
@@ -116,14 +125,17 @@ class Filters(Generic[M]):
         field = self.field(term.word)
         if field is None:
             anywhere = self._anywhere(term, matching)
-            return _TermReading(anywhere, anywhere, self._about_free_text(search, index))
+            column = self._free_text[0].only_column if len(self._free_text) == 1 else ""
+            return _TermReading(anywhere, anywhere, self._about_free_text(search, index), column)
         if term.value.is_empty:
             return _TermReading(
                 EVERYTHING, EVERYTHING, Notice(f"{field.name}: has no value yet, so it leaves nothing out.")
             )
         question = (self.model, term.value, matching)
         try:
-            return _TermReading(field.condition(*question), field.row_condition(*question))
+            return _TermReading(
+                field.condition(*question), field.row_condition(*question), column=field.only_column
+            )
         except WrongValue as wrong:
             return _TermReading(NOTHING, NOTHING, Notice(str(wrong)))
 
@@ -132,8 +144,8 @@ class Filters(Generic[M]):
         value = term.as_free_text()
         if value.is_empty:
             return EVERYTHING
-        fields = (field for field in self.fields if field.free_text)
-        return reduce(or_, (field.condition(self.model, value, matching) for field in fields), NOTHING)
+        conditions = (field.condition(self.model, value, matching) for field in self._free_text)
+        return reduce(or_, conditions, NOTHING)
 
     def _about_free_text(self, search: Search, index: int) -> Notice | None:
         term = search.terms[index]

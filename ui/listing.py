@@ -19,9 +19,8 @@ M = TypeVar("M", bound=Model)
 
 # Longer searches are refused by the grammar; the page still repeats this much of them.
 _MAX_SHOWN = 20_000
-# What is few, and what is many where counting has no limit of its own.
-_FEW = 200
-_MANY = 2_000
+# Of a search that finds more, nobody needs the number, and each further thousand would take as long as the page.
+FOUND_TO = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +52,28 @@ def list_rows(
 ) -> Listing[M]:
     """The page of `rows` that the query string asks for: `q`, `sort`, and `after` or `before`.
 
-    `sorts` maps the names in `?sort=` to columns that are indexed and never null, and `ties` those columns to what
-    orders the rows that are equal in one, a unique column, if not by primary key. `counted_to` bounds the
-    work of counting where a list can have a million rows. `narrow` says that `rows` are few of their table, so that
-    each is asked whether it matches, instead of looking for all that do.
+    `sorts` maps the names in `?sort=` to columns that are indexed and never null, the default one to a unique one,
+    and `ties` those columns to what orders the rows that are equal in one, a unique column, if not by primary key.
+    `counted_to` bounds the work of counting where a list can have a million rows. `narrow` says that `rows` are few of
+    their table, so that each is asked whether it matches, instead of looking for all that do.
     """
     text = request.GET.get("q", "")[:_MAX_SHOWN]
     reading = filters.read(text)
     sort = Sort.read(request.GET, sorts, default)
-    source = _source(rows, reading, counted_to, narrow=narrow)
+    field = sorts[sort.column]
+    if reading.search.terms:
+        source = _found(rows, reading, sorts[default], field, descending=sort.descending, narrow=narrow)
+    else:
+        found = reading.apply(rows)
+        source = _Source(found, _count(found.order_by(), counted_to), counted_to)
     page = paginate(
         source.rows,
         request.GET,
-        field=sorts[sort.column],
-        unique=ties.get(sorts[sort.column], "pk"),
+        field=field,
+        unique=ties.get(field, "pk"),
         descending=sort.descending,
         total=source.total,
-        counted_to=counted_to,
+        counted_to=source.counted_to,
         collected=source.collected,
         walk=source.walk,
     )
@@ -78,31 +82,34 @@ def list_rows(
 
 
 class _Source(NamedTuple, Generic[M]):
-    """Where the rows of a page come from, and how many there are."""
+    """Where the rows of a page come from, and how many there are, up to `counted_to`."""
 
     rows: QuerySet[M]
     total: int
+    counted_to: int | None
     collected: bool = False
     walk: Walk[M] | None = None
 
 
-def _source(rows: QuerySet[M], reading: Reading[M], counted_to: int | None, *, narrow: bool) -> _Source[M]:
-    """The rows that match, in the form that gives a page of them soonest: few are named one by one, many are met
-    on a short walk in the page's order."""
-    found = reading.apply_row_by_row(rows) if narrow else reading.apply(rows)
-    matching = found.order_by()
-    if not reading.search.terms:
-        return _Source(found, _count(matching, counted_to))
-    enough = counted_to or _MANY
-    some = list(matching.values_list("pk", flat=True)[:enough])
-    if len(some) == enough:
-        total = enough if counted_to else matching.count()
-        return _Source(found, total, collected=True, walk=Walk(rows, reading.apply_row_by_row(rows)))
-    # SQLite reads all names for a part of one: once is enough. PostgreSQL has an index for that, which answers
-    # again sooner than thousands of keys are looked up.
-    if connection.vendor == "sqlite" or len(some) <= _FEW:
-        found = rows.filter(pk__in=some)
-    return _Source(found, len(some), collected=True)
+def _found(
+    rows: QuerySet[M], reading: Reading[M], name: str, field: str, *, descending: bool, narrow: bool
+) -> _Source[M]:
+    """The rows that match, in the form that gives a page of them soonest. One query tells: few are named one by one,
+    many are met on a short walk in the page's order."""
+    matching = reading.apply_row_by_row if narrow else reading.apply
+    found = matching(rows).order_by()
+    # SQLite has no index for a part of a name: it reads all names, soonest from their own index, in their order.
+    in_order = connection.vendor == "sqlite" and reading.is_only_about(name)
+    if in_order:
+        found = found.order_by(f"-{name}" if descending else name)
+    names = list(found.values_list(name, flat=True)[:FOUND_TO])
+    if len(names) < FOUND_TO:
+        return _Source(rows.filter(**{f"{name}__in": names}), len(names), FOUND_TO, collected=True)
+    if in_order and field == name:
+        beginning = rows.filter(**{f"{name}__{'lte' if descending else 'gte'}": names[0]})
+        return _Source(matching(beginning), FOUND_TO, FOUND_TO)
+    walk = Walk(rows, reading.apply_row_by_row(rows))
+    return _Source(matching(rows), FOUND_TO, FOUND_TO, collected=True, walk=walk)
 
 
 def _count(rows: QuerySet[M], counted_to: int | None) -> int:

@@ -5,10 +5,10 @@ import datetime as dt
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from django.core.exceptions import ValidationError
-from django.db.models import F, Field, Model, Q, QuerySet
+from django.db.models import F, Field, Model, Q, QuerySet, Subquery
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
@@ -35,11 +35,48 @@ class Sort:
         return cls(text.removeprefix("-"), text.startswith("-"))
 
 
-class _Key(NamedTuple):
-    """What rows are ordered by: a column, and another that no two rows share."""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How rows follow each other: by a column, and those that are equal in it by one that no two rows share."""
 
     field: str
     unique: str
+    descending: bool
+    ties_descending: bool
+
+    @classmethod
+    def of(cls, field: str, unique: str, *, descending: bool) -> "_Way":
+        # What stands by name among equals stands from A to Z, whichever way the column is sorted.
+        return cls(field, unique, descending, descending and unique in ("pk", field))
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        return self.field, self.unique
+
+    def back(self) -> "_Way":
+        return _Way(self.field, self.unique, not self.descending, not self.ties_descending)
+
+    def order(self, *, collected: bool = False) -> list[OrderBy]:
+        sides = {self.unique: self.ties_descending, self.field: self.descending}
+        # No index serves an expression: the database has to find the rows by what they must fit, and sort them.
+        # Left the choice, a planner may walk an index for seconds to where the matches stand together.
+        columns = {
+            name: Coalesce(name, name) if collected else F(name) for name in dict.fromkeys(self.columns)
+        }
+        return [column.desc() if sides[name] else column.asc() for name, column in columns.items()]
+
+    def beyond(self, cursor: tuple[Any, Any]) -> Q:
+        value, own = cursor
+        side = "lt" if self.descending else "gt"
+        further = Q(**{f"{self.unique}__{'lt' if self.ties_descending else 'gt'}": own})
+        if self.field == self.unique:
+            return further
+        # `field >= value` first, so that the index is entered at the cursor; the second half drops the rest.
+        return Q(**{f"{self.field}__{side}e": value}) & (Q(**{f"{self.field}__{side}": value}) | further)
+
+    def until(self, value: Any) -> Q:
+        """As far as the rows that have this value, them included."""
+        return Q(**{f"{self.field}__{'gte' if self.descending else 'lte'}": value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +123,13 @@ def paginate(
     worth an error.
     """
     backward = "before" in query and "after" not in query
-    key = _Key(field, unique)
-    cursor = _decode(query.get("before" if backward else "after", ""), rows.model, key)
-    reverse = descending != backward
-    beyond = _beyond(key, cursor, reverse=reverse) if cursor is not None else Q()
-    found = _near(walk, beyond, key, size + 1, reverse=reverse) if walk else None
+    way = _Way.of(field, unique, descending=descending)
+    way = way.back() if backward else way
+    cursor = _decode(query.get("before" if backward else "after", ""), rows.model, way.columns)
+    beyond = way.beyond(cursor) if cursor is not None else Q()
+    found = _near(walk, beyond, way, size + 1) if walk else None
     if found is None:
-        order = _order(key, reverse=reverse, collected=collected)
-        found = list(rows.filter(beyond).order_by(*order)[: size + 1])
+        found = list(rows.filter(beyond).order_by(*way.order(collected=collected))[: size + 1])
     more = len(found) > size
     if cursor is not None and not found:
         # What stood behind the cursor is gone.
@@ -115,71 +151,51 @@ def paginate(
     has_next = cursor is not None if backward else more
     return Page(
         rows=found,
-        previous=_encode(found[0], key) if found and has_previous else None,
-        next=_encode(found[-1], key) if found and has_next else None,
+        previous=_encode(found[0], way.columns) if found and has_previous else None,
+        next=_encode(found[-1], way.columns) if found and has_next else None,
         total=total,
         counted_to=counted_to,
     )
 
 
-def _order(key: _Key, *, reverse: bool, collected: bool = False) -> list[OrderBy]:
-    names = dict.fromkeys(key)
-    # No index serves an expression: the database has to find the rows by what they must fit, and sort them.
-    # Left the choice, a planner may walk an index for seconds to where the matches stand together.
-    columns = [Coalesce(name, name) if collected else F(name) for name in names]
-    return [column.desc() if reverse else column.asc() for column in columns]
-
-
-def _near(walk: Walk[M], beyond: Q, key: _Key, size: int, *, reverse: bool) -> list[M] | None:
+def _near(walk: Walk[M], beyond: Q, way: _Way, size: int) -> list[M] | None:
     """The first `size` matches, or the last there are, if the next rows hold them; otherwise None, after little
-    work."""
-    order = _order(key, reverse=reverse)
-    edge = walk.every.filter(beyond).order_by(*order).values_list(*key)[_NEAR : _NEAR + 1].first()
-    near = walk.matching.filter(beyond)
-    if edge is not None:
-        near = near.filter(_beyond(key, edge, reverse=not reverse))
-    found = list(near.order_by(*order)[:size])
-    return found if edge is None or len(found) == size else None
+    work. One query: the row where the walk ends is found within it."""
+    ahead = walk.every.filter(beyond).order_by(*way.order()).values(way.field)
+    edge = Subquery(ahead[_NEAR : _NEAR + 1])
+    last = Subquery(walk.every.order_by(*way.back().order()).values(way.field)[:1])
+    near = walk.matching.filter(beyond, way.until(Coalesce(edge, last)))
+    found = list(near.annotate(edge=edge).order_by(*way.order())[:size])
+    is_all = len(found) == size or (found and found[0].edge is None)  # type: ignore[attr-defined]  # as annotated
+    return found if is_all else None
 
 
 def in_chunks(rows: QuerySet[M], *, field: str, size: int) -> Iterator[M]:
     """All rows by `field` and primary key, ascending: `size` of them in memory, no query longer than one chunk."""
-    key = _Key(field, "pk")
-    chunk = list(rows.order_by(*key)[:size])
+    way = _Way.of(field, "pk", descending=False)
+    chunk = list(rows.order_by(*way.order())[:size])
     while chunk:
         yield from chunk
         last = getattr(chunk[-1], field), chunk[-1].pk
-        chunk = list(rows.filter(_beyond(key, last, reverse=False)).order_by(*key)[:size])
+        chunk = list(rows.filter(way.beyond(last)).order_by(*way.order())[:size])
 
 
-def _beyond(key: _Key, cursor: tuple[Any, Any], *, reverse: bool) -> Q:
-    value, own = cursor
-    side = "lt" if reverse else "gt"
-    further = Q(**{f"{key.unique}__{side}": own})
-    if key.field == key.unique:
-        return further
-    # `field >= value` first, so that the index is entered at the cursor; the second half drops the rest.
-    return Q(**{f"{key.field}__{side}e": value}) & (Q(**{f"{key.field}__{side}": value}) | further)
-
-
-def _encode(row: Model, key: _Key) -> str:
-    value = getattr(row, key.field)
+def _encode(row: Model, columns: tuple[str, str]) -> str:
+    value, own = (getattr(row, name) for name in columns)
     if isinstance(value, dt.datetime):
         value = value.isoformat()
-    return (
-        base64.urlsafe_b64encode(json.dumps([value, getattr(row, key.unique)]).encode()).decode().rstrip("=")
-    )
+    return base64.urlsafe_b64encode(json.dumps([value, own]).encode()).decode().rstrip("=")
 
 
-def _decode(text: str, model: type[Model], key: _Key) -> tuple[Any, Any] | None:
+def _decode(text: str, model: type[Model], columns: tuple[str, str]) -> tuple[Any, Any] | None:
     if not text or len(text) > 2_000:
         return None
     try:
-        value, own = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        cursor = _in_column(value, model, key.field), _in_column(own, model, key.unique)
+        pair = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        value, own = (_in_column(part, model, name) for part, name in zip(pair, columns, strict=True))
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError):
         return None
-    return cursor
+    return value, own
 
 
 def _in_column(value: Any, model: type[Model], name: str) -> Any:

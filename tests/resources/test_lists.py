@@ -241,7 +241,7 @@ def test_the_longest_list_and_the_emptiest_take_few_queries(
     alice, alice_client, monkeypatch, django_assert_max_num_queries, query
 ):
     # Many match, and none of them is near the first names: walked, and then collected.
-    monkeypatch.setattr("resources.selectors.COUNTED_TO", 5)
+    monkeypatch.setattr("ui.listing.FOUND_TO", 5)
     monkeypatch.setattr("ui.pagination._NEAR", 5)
     here, there = make_cluster("here"), make_cluster("there")
     for number in range(70):
