@@ -70,6 +70,10 @@ class Stream:
         await self._retry(wrapped.do_handshake)
         return wrapped.session_reused or False
 
+    def certificate(self) -> bytes | None:
+        """What the peer has shown, in DER, checked or not."""
+        return self._socket.getpeercert(binary_form=True) if isinstance(self._socket, ssl.SSLSocket) else None
+
     async def finish(self) -> None:
         """Say goodbye, and read what the peer still sends: closing on unread bytes would destroy our answer."""
         if isinstance(self._socket, ssl.SSLSocket):
