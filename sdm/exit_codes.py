@@ -11,13 +11,15 @@ class ExitCode(IntEnum):
     FAILURE = 1
     # The command line is wrong.
     USAGE = 2
-    # The control plane cannot be reached. Only `--check` ends so; a worker keeps trying.
+    # No resource is called so, or more than one.
+    NOT_FOUND = 66
+    # The control plane or the agent cannot be reached. A worker keeps trying, and only its `--check` ends so.
     UNAVAILABLE = 69
     # An address to listen on is taken, or not this machine's.
     ADDRESS = 71
     # Stopped on purpose, and to be started again: a restart that the control plane asked for.
     RESTART = 75
-    # The control plane will not have this worker; starting it again changes nothing.
+    # The control plane will not have this worker, or nobody is logged in: trying again changes nothing.
     REFUSED = 77
     # A setting is missing or wrong.
     CONFIGURATION = 78

@@ -5,13 +5,21 @@ import sys
 
 import click
 
+from sdm.cli.failure import Failed
 from sdm.exit_codes import ExitCode
 from sdm.version import VERSION
 
 # Name: where it is, and what `sdm --help` says of it.
 COMMANDS = {
+    "connect": ("sdm.cli.connections:connect", "Make resources answer on local ports."),
+    "disconnect": ("sdm.cli.connections:disconnect", "Close the local ports of resources."),
     "install": ("sdm.cli.install:install", "Run a proxy worker as a service of this machine."),
+    "listen": ("sdm.cli.listen:listen", "Run the agent in the foreground."),
+    "login": ("sdm.cli.login:login", "Log in, with a browser or as a service."),
+    "logout": ("sdm.cli.login:logout", "Log out, and end what is connected."),
     "proxy": ("sdm.cli.proxy:proxy", "Run a proxy worker on this machine."),
+    "ready": ("sdm.cli.connections:ready", "Whether connections can be made."),
+    "status": ("sdm.cli.connections:status", "What you can reach, and where it is connected."),
 }
 
 
@@ -36,7 +44,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="sdm %(version)s")
 def sdm() -> None:
-    """Proxy clusters: run their workers."""
+    """Proxy clusters: connect through them, and run their workers."""
 
 
 def main() -> None:
@@ -49,6 +57,9 @@ def run(arguments: list[str]) -> int:
         code = sdm.main(arguments, prog_name="sdm", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
+    except Failed as error:
+        click.echo(error.message, err=True)
+        return error.code
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE

@@ -1,0 +1,96 @@
+"""The agent as commands see it: found, or started, and asked."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from sdm.cli.failure import Failed
+from sdm.client import control
+from sdm.client.control import Message, NoAgent
+from sdm.client.home import Home, UnusableHome
+from sdm.exit_codes import ExitCode
+
+_START_TIMEOUT = 10.0
+_LOOK_EVERY = 0.05
+
+NOT_LOGGED_IN = "You are not authenticated. Please login again."
+
+
+def home() -> Home:
+    try:
+        return Home.of(os.environ)
+    except UnusableHome as error:
+        raise Failed(str(error), ExitCode.CONFIGURATION) from None
+
+
+def running(where: Home) -> bool:
+    try:
+        control.ask(where.socket, {"verb": "status"})
+    except NoAgent:
+        return False
+    return True
+
+
+def signed_in(where: Home) -> bool:
+    """Without a certificate there is nothing an agent could do. A token of a service is as good."""
+    return where.identity.exists() or bool(os.environ.get("SDM_SERVICE_TOKEN"))
+
+
+def ask(where: Home, request: Message) -> Message:
+    """The answer of the agent, which is started if it does not run."""
+    if not signed_in(where):
+        raise Failed(NOT_LOGGED_IN, ExitCode.REFUSED)
+    start(where)
+    try:
+        answer = control.ask(where.socket, request)
+    except NoAgent:
+        raise Failed(f"The agent ended. Its log is {where.log}.", ExitCode.UNAVAILABLE) from None
+    if "error" in answer:
+        raise Failed(str(answer["error"]), _CODES.get(str(answer.get("reason")), ExitCode.FAILURE))
+    return answer
+
+
+_CODES = {"not-logged-in": ExitCode.REFUSED, "not-found": ExitCode.NOT_FOUND}
+
+
+def follow(where: Home, request: Message) -> Iterator[Message]:
+    if not signed_in(where):
+        raise Failed(NOT_LOGGED_IN, ExitCode.REFUSED)
+    start(where)
+    try:
+        yield from control.follow(where.socket, request, forever=True)
+    except NoAgent:
+        raise Failed(f"The agent ended. Its log is {where.log}.", ExitCode.UNAVAILABLE) from None
+
+
+def start(where: Home) -> None:
+    """In the background, to stay when the terminal is closed."""
+    if _listens(where):
+        return
+    descriptor = os.open(where.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sdm", "listen"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
+    deadline = time.monotonic() + _START_TIMEOUT
+    while not _listens(where):
+        if process.poll() is not None and not _listens(where):
+            raise Failed(f"The agent could not be started. Its log is {where.log}.", ExitCode.UNAVAILABLE)
+        if time.monotonic() > deadline:
+            raise Failed(f"The agent does not answer. Its log is {where.log}.", ExitCode.UNAVAILABLE)
+        time.sleep(_LOOK_EVERY)
+
+
+def _listens(where: Home) -> bool:
+    try:
+        next(control.follow(where.socket, {"verb": "ping"}), None)
+    except NoAgent:
+        return False
+    return True

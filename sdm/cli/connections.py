@@ -1,0 +1,162 @@
+"""`sdm status`, `connect`, `disconnect` and `ready`."""
+
+import datetime as dt
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import click
+
+from sdm.cli import agent
+from sdm.cli.failure import Failed
+from sdm.client import control
+from sdm.client.control import NoAgent
+from sdm.exit_codes import ExitCode
+
+Resource = dict[str, Any]
+
+_HEADINGS = {"datasource": "DATASOURCE", "server": "SERVER", "website": "WEBSITE"}
+_json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+@click.command()
+@_json_option
+@click.option(
+    "--watch", is_flag=True, help="Again after each change, until Ctrl-C; with --json a line for each."
+)
+@click.option("--filter", "wanted", metavar="TEXT", help="Those whose name, type or tags contain it.")
+def status(as_json: bool, watch: bool, wanted: str | None) -> ExitCode:
+    """What you can reach, and where it is connected."""
+    home = agent.home()
+    request = {"verb": "status", "watch": watch}
+    answers = agent.follow(home, request) if watch else iter([agent.ask(home, request)])
+    for answer in answers:
+        answer["resources"] = [each for each in answer["resources"] if _matches(each, wanted)]
+        click.echo(json.dumps(answer) if as_json else "\n".join(_table(answer)))
+        if not answer["signed_in"]:
+            raise Failed(agent.NOT_LOGGED_IN, ExitCode.REFUSED)
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("-a", "--all", "everything", is_flag=True, help="All that you can reach.")
+@_json_option
+def connect(names: tuple[str, ...], everything: bool, as_json: bool) -> ExitCode:
+    """Make resources answer on local ports, by NAME or a part of it that is in no other name."""
+    return _switch("connect", names, everything=everything, as_json=as_json)
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("-a", "--all", "everything", is_flag=True, help="All that are connected.")
+@_json_option
+def disconnect(names: tuple[str, ...], everything: bool, as_json: bool) -> ExitCode:
+    """Close the local ports of resources; what goes through them ends."""
+    return _switch("disconnect", names, everything=everything, as_json=as_json)
+
+
+@click.command()
+def ready() -> ExitCode:
+    """Whether connections can be made, as JSON and as the exit code: 0 when they can."""
+    home = agent.home()
+    try:
+        answer = control.ask(home.socket, {"verb": "status"})
+    except NoAgent:
+        answer = {}
+    linked = bool(answer.get("signed_in")) and not answer.get("problem")
+    told = {
+        "is_linked": linked,
+        "listener_running": bool(answer),
+        "account": answer.get("account"),
+        "problem": answer.get("problem", "The agent does not run. sdm connect, or sdm listen, starts it."),
+    }
+    click.echo(json.dumps(told))
+    return ExitCode.OK if linked else ExitCode.UNAVAILABLE
+
+
+def _switch(verb: str, names: Sequence[str], *, everything: bool, as_json: bool) -> ExitCode:
+    if bool(names) == everything:
+        raise click.UsageError(f"Give names, or --all: sdm {verb} orders-db")
+    answer = agent.ask(agent.home(), {"verb": verb, "names": list(names), "all": everything})
+    resources: list[Resource] = answer["resources"]
+    if as_json:
+        click.echo(json.dumps(resources))
+    else:
+        for line in _outcome(verb, resources):
+            click.echo(line)
+    failed = verb == "connect" and any(
+        each["problem"] and each["status"] != "connected" for each in resources
+    )
+    return ExitCode.ADDRESS if failed else ExitCode.OK
+
+
+def _outcome(verb: str, resources: Sequence[Resource]) -> Iterator[str]:
+    if not resources:
+        yield "no resources matched"
+    for each in resources:
+        if verb == "disconnect":
+            yield f"{each['name']}: {'already disconnected' if each['already'] else 'disconnect successful'}"
+        elif each["status"] != "connected":
+            yield f"{each['name']}: not connected. {each['problem']}"
+        else:
+            done = "already connected" if each["already"] else "connect successful"
+            yield f"{each['name']}: {done}, {each['address']}"
+            yield f"    {command(each)}"
+
+
+def command(resource: Resource) -> str:
+    """How one would begin to work with it, ready to be copied."""
+    host, _, port = str(resource["address"]).rpartition(":")
+    kind = resource["type"]
+    if kind == "postgres":
+        return f"psql -h {host} -p {port} {shlex.quote(resource['database'] or 'postgres')}"
+    if kind.startswith("http"):
+        return f"curl http://{host}:{port}{resource['path'] or '/'}"
+    return f"nc {host} {port}"
+
+
+# --- For people ---
+
+
+def _table(answer: dict[str, Any]) -> Iterator[str]:
+    account, problem = answer["account"], answer["problem"]
+    if account:
+        yield f"Logged in as {account['email'] or account['name']} at {answer['control_plane']}."
+    if problem and account:
+        yield problem
+    resources: list[Resource] = answer["resources"]
+    if account and not resources and not problem:
+        yield "There is nothing that you have access to. An administrator can change that."
+    for category, some in groupby(resources, key=lambda each: str(each["category"])):
+        heading = _HEADINGS.get(category, category.upper())
+        rows = [(heading, "STATUS", "ADDRESS", "TYPE", "TAGS"), *map(_row, some)]
+        yield ""
+        yield from _aligned(rows)
+
+
+def _row(resource: Resource) -> tuple[str, ...]:
+    tags = ",".join(f"{key}={value}" if value else key for key, value in sorted(resource["tags"].items()))
+    extra = [tags] if tags else []
+    if resource["until"]:
+        extra.append(f"until {dt.datetime.fromisoformat(resource['until']).astimezone():%Y-%m-%d %H:%M}")
+    if resource["problem"]:
+        extra.append(f"({resource['problem']})")
+    elif resource["healthy"] is False:
+        extra.append("(unhealthy)")
+    return resource["name"], resource["status"], resource["address"], resource["type"], " ".join(extra)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _matches(resource: Resource, wanted: str | None) -> bool:
+    if not wanted:
+        return True
+    tags = " ".join(f"{key}={value}" for key, value in resource["tags"].items())
+    return wanted.casefold() in f"{resource['name']} {resource['type']} {tags}".casefold()

@@ -1,0 +1,63 @@
+"""`sdm listen`: the agent in the foreground."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+
+import click
+
+from sdm.cli import agent
+from sdm.cli.failure import Failed
+from sdm.client.home import Home
+from sdm.exit_codes import ExitCode
+
+
+@click.command()
+@click.option("-d", "--daemon", is_flag=True, help="In the background.")
+def listen(daemon: bool) -> ExitCode:
+    """Run the agent that listens on the local ports.
+
+    Other commands start it when they need it. A service account logs in by itself, with the token in
+    SDM_SERVICE_TOKEN and the control plane in SDM_APP_DOMAIN.
+    """
+    home = agent.home()
+    if daemon:
+        agent.start(home)
+        return ExitCode.OK
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # Imported now: `sdm listen --help` needs none of it.
+    from sdm.client.agent import AlreadyRunning, only_one  # noqa: PLC0415
+
+    if os.environ.get("SDM_SERVICE_TOKEN") and not home.identity.exists():
+        from sdm.cli.login import login  # noqa: PLC0415
+
+        login.main([], standalone_mode=False)
+    try:
+        with only_one(home):
+            asyncio.run(_run(home))
+    except AlreadyRunning as error:
+        raise Failed(str(error), ExitCode.ADDRESS) from None
+    return ExitCode.OK
+
+
+async def _run(home: Home) -> None:
+    from sdm.client.agent import Agent  # noqa: PLC0415
+    from sdm.transport.relay.loop import Relay  # noqa: PLC0415
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    relay = Relay()
+    relay.start()
+    running = asyncio.create_task(Agent(home, relay).run())
+    running.add_done_callback(lambda _: stopped.set())
+    await stopped.wait()
+    running.cancel()
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    finally:
+        relay.stop()

@@ -1,0 +1,241 @@
+"""The agent: a session with the control plane, listeners for what is connected, and answers to commands."""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from sdm.client import control, identity, status, tunnel
+from sdm.client.catalog import Entry, NotFound
+from sdm.client.control import Message
+from sdm.client.home import Home, read_json, write_json
+from sdm.client.listener import Listener, PortTaken
+from sdm.client.session import NOT_LOGGED_IN, Session
+from sdm.client.tickets import Permission
+from sdm.client.tunnel import TunnelFailed
+from sdm.transport.relay.loop import Relay
+from sdm.transport.streams import Stream
+
+log = logging.getLogger(__name__)
+
+# How long a command waits for the first catalog.
+_PATIENCE = 8.0
+# A worker's refusals that a new ticket can mend.
+_STALE = (401, 403)
+
+
+class AlreadyRunning(Exception):
+    """Another agent has this directory."""
+
+
+@contextmanager
+def only_one(home: Home) -> Iterator[None]:
+    with open(home.lock, "w") as lock:
+        _lock(lock)
+        yield
+
+
+def _lock(lock: IO[str]) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AlreadyRunning("An agent runs already for this directory.") from None
+
+
+class Agent:
+    def __init__(self, home: Home, relay: Relay) -> None:
+        self._home = home
+        self._relay = relay
+        self._session: Session | None = None
+        self._listeners: dict[str, Listener] = {}
+        # What the person wants connected, over restarts too.
+        self._wanted: set[str] = set(_saved(home))
+        self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
+        self._reload = asyncio.Event()
+        self._changes = asyncio.Condition()
+        self._version = 0
+        self._pending: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with control.serving(self._home.socket, self.answer):
+            try:
+                while True:
+                    await self._live()
+            finally:
+                await self._close_all()
+
+    async def _live(self) -> None:
+        """With one identity, or without any, until another is given."""
+        self._reload.clear()
+        me = await asyncio.to_thread(identity.load, self._home)
+        self._session = Session(self._home, me, self.changed) if me else None
+        self._contexts.clear()
+        self.changed()
+        running = asyncio.create_task(self._session.run()) if self._session else None
+        try:
+            await self._reload.wait()
+        finally:
+            if running is not None:
+                running.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await running
+
+    def changed(self) -> None:
+        """Something that `status` shows is another than before."""
+        task = asyncio.create_task(self._settle())
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def _settle(self) -> None:
+        async with self._changes:
+            await self._fit_listeners()
+            self._version += 1
+            self._changes.notify_all()
+
+    # --- Listeners ---
+
+    async def _fit_listeners(self) -> None:
+        """Those that are wanted and can be had, and no others."""
+        session = self._session
+        reachable = {entry.resource_id: entry for entry in session.catalog} if session else {}
+        for resource_id, listener in list(self._listeners.items()):
+            entry = reachable.get(resource_id)
+            if (
+                resource_id not in self._wanted
+                or entry is None
+                or entry.local_port != listener.entry.local_port
+            ):
+                del self._listeners[resource_id]
+                await listener.close()
+            else:
+                listener.entry = entry
+        for resource_id in self._wanted - self._listeners.keys():
+            if entry := reachable.get(resource_id):
+                self._open(entry)
+
+    def _open(self, entry: Entry) -> None:
+        listener = Listener(entry, self._dial, self._relay, self.changed)
+        try:
+            listener.open()
+        except PortTaken as error:
+            log.warning("%s: %s", entry.name, error)
+            return
+        self._listeners[entry.resource_id] = listener
+
+    async def _close_all(self) -> None:
+        for listener in self._listeners.values():
+            await listener.close()
+        self._listeners.clear()
+
+    async def _dial(self, resource_id: str) -> tuple[Stream, bytes]:
+        session = self._session
+        if session is None or session.over:
+            raise TunnelFailed(NOT_LOGGED_IN)
+        try:
+            return await self._dial_with(session, resource_id)
+        except TunnelFailed as error:
+            if error.status not in _STALE:
+                raise
+        # The ticket may be from before a change; the control plane says what is so now.
+        session.tickets.drop(resource_id)
+        return await self._dial_with(session, resource_id)
+
+    async def _dial_with(self, session: Session, resource_id: str) -> tuple[Stream, bytes]:
+        permission = await session.tickets.get(resource_id)
+        return await tunnel.dial(resource_id, permission, session.me, self._context(permission, session))
+
+    def _context(self, permission: Permission, session: Session) -> ssl.SSLContext:
+        """One for each cluster and certificate: so that TLS sessions are resumed."""
+        key = (permission.authorities, session.me.thumbprint)
+        if key not in self._contexts:
+            self._contexts.clear()
+            self._contexts[key] = tunnel.context_for(permission, session.me, self._home.path)
+        return self._contexts[key]
+
+    # --- Commands ---
+
+    async def answer(self, request: Message) -> AsyncIterator[Message]:
+        match request:
+            case {"verb": "status", "watch": True}:
+                async for snapshot in self._watch():
+                    yield snapshot
+            case {"verb": "status"}:
+                await self._settled()
+                yield self._status()
+            case {"verb": "connect" | "disconnect" as verb, "names": list(names), "all": bool(everything)}:
+                yield await self._switch(verb, [str(name) for name in names], everything=everything)
+            case {"verb": "reload"}:
+                self._reload.set()
+                yield {"ok": True}
+            case {"verb": "logout"}:
+                yield await self._logout()
+            case _:
+                yield {"error": "This agent does not know that command. Is it older than this sdm?"}
+
+    async def _settled(self) -> None:
+        if self._session is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await self._session.settled.wait()
+        async with self._changes:
+            await self._fit_listeners()
+
+    async def _watch(self) -> AsyncIterator[Message]:
+        await self._settled()
+        while True:
+            seen = self._version
+            yield self._status()
+            async with self._changes:
+                await self._changes.wait_for(lambda seen=seen: self._version != seen)  # type: ignore[misc]
+
+    def _status(self) -> Message:
+        return status.of_agent(self._session, self._listeners, self._wanted, os.getpid())
+
+    async def _switch(self, verb: str, names: list[str], *, everything: bool) -> Message:
+        await self._settled()
+        session = self._session
+        if session is None or session.over:
+            return {"error": NOT_LOGGED_IN, "reason": "not-logged-in"}
+        try:
+            entries = list(session.catalog) if everything else [session.catalog.named(name) for name in names]
+        except NotFound as error:
+            return {"error": session.problem or str(error), "reason": "not-found"}
+        before = set(self._wanted)
+        chosen = {entry.resource_id for entry in entries}
+        self._wanted = before | chosen if verb == "connect" else before - chosen
+        write_json(self._home.connections, {"resources": sorted(self._wanted)})
+        async with self._changes:
+            await self._fit_listeners()
+            self._version += 1
+            self._changes.notify_all()
+        shown = self._status()["resources"]
+        return {
+            "resources": [
+                resource | {"already": (resource["id"] in before) == (verb == "connect")}
+                for resource in shown
+                if resource["id"] in chosen
+            ]
+        }
+
+    async def _logout(self) -> Message:
+        session, problem = self._session, ""
+        if session is not None and not session.over:
+            try:
+                await session.logout()
+            except Exception as error:  # noqa: BLE001  # the identity is forgotten here whatever happens over there
+                problem = str(error)
+        await asyncio.to_thread(identity.forget, self._home)
+        self._reload.set()
+        return {"ok": True, "problem": problem}
+
+
+def _saved(home: Home) -> list[str]:
+    content = read_json(home.connections) or {}
+    resources = content.get("resources", [])
+    return [each for each in resources if isinstance(each, str)] if isinstance(resources, list) else []

@@ -1,0 +1,137 @@
+"""One resource on one local port: each connection that comes gets a tunnel of its own."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+
+from sdm.client import apology
+from sdm.client.catalog import Entry
+from sdm.client.tunnel import TunnelFailed
+from sdm.contract.endings import Ending
+from sdm.control_plane.refusals import ControlError
+from sdm.transport.relay.handoff import HandOff, Outcome
+from sdm.transport.relay.loop import Relay
+from sdm.transport.streams import Stream
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+_BACKLOG = 128
+# Of one resource; a pool of connections has some hundred.
+MAX_CONNECTIONS = 4_096
+
+_USUAL = (Ending.CLIENT_LEFT, Ending.RESOURCE_LEFT)
+_numbers = itertools.count(1)
+
+Dial = Callable[[str], Awaitable[tuple[Stream, bytes]]]
+
+
+class PortTaken(Exception):
+    """Something else listens there."""
+
+
+class Listener:
+    def __init__(self, entry: Entry, dial: Dial, relay: Relay, changed: Callable[[], None]) -> None:
+        self.entry = entry
+        self._dial = dial
+        self._relay = relay
+        self._changed = changed
+        self._socket: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._opening: set[asyncio.Task[None]] = set()
+        # By the relay's key.
+        self._open_ones: set[str] = set()
+        # What went wrong with the last connection; empty when it went well.
+        self.problem = ""
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.entry.local_port}"
+
+    @property
+    def connections(self) -> int:
+        return len(self._open_ones)
+
+    def open(self) -> None:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((HOST, self.entry.local_port))
+            sock.listen(_BACKLOG)
+        except OSError as error:
+            sock.close()
+            raise PortTaken(f"{self.address} cannot be listened on: {error.strerror}.") from None
+        sock.setblocking(False)
+        self._socket = sock
+        self._accepting = asyncio.create_task(self._accept(sock))
+
+    async def close(self) -> None:
+        tasks = [*self._opening, *([self._accepting] if self._accepting else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()
+        for key in self._open_ones:
+            self._relay.cut(key, Ending.CLIENT_LEFT, Ending.CLIENT_LEFT.sentence)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listening)
+            except OSError as error:  # out of descriptors, mostly: some will come back
+                log.warning("A connection to %s could not be accepted: %s", self.entry.name, error)
+                await asyncio.sleep(1)
+                continue
+            if len(self._opening) + len(self._open_ones) >= MAX_CONNECTIONS:
+                sock.close()
+                continue
+            task = asyncio.create_task(self._open(sock))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        local = Stream(sock)
+        try:
+            tunnel, early = await self._dial(self.entry.resource_id)
+        except (TunnelFailed, ControlError) as error:
+            self._note(str(error))
+            log.warning("%s: %s", self.entry.name, error)
+            with contextlib.suppress(OSError, TimeoutError):  # whoever asked may be gone
+                await apology.send(local, self.entry.kind, str(error))
+            local.close()
+            return
+        except BaseException:
+            local.close()
+            raise
+        self._note("")
+        self._join(local.detach(), tunnel.detach(), early)
+
+    def _join(self, local: socket.socket, tunnel: socket.socket, early: bytes) -> None:
+        key, loop = f"{self.entry.resource_id}/{next(_numbers)}", asyncio.get_running_loop()
+
+        def ended(outcome: Outcome) -> None:
+            """In the relay's thread."""
+            with contextlib.suppress(RuntimeError):  # the agent has ended meanwhile
+                loop.call_soon_threadsafe(self._forget, key, outcome)
+
+        self._open_ones.add(key)
+        self._relay.begin(key, local, HandOff(tunnel, from_upstream=early), ended)
+        self._changed()
+
+    def _forget(self, key: str, outcome: Outcome) -> None:
+        self._open_ones.discard(key)
+        if outcome.ending not in _USUAL:
+            log.info("%s: a connection ended: %s", self.entry.name, outcome.message)
+        self._changed()
+
+    def _note(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self._changed()

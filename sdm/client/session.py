@@ -1,0 +1,111 @@
+"""The agent's link to the control plane: the catalog as it is now, tickets, and a certificate that stays good."""
+
+import asyncio
+import datetime as dt
+import logging
+import secrets
+from collections.abc import Callable
+
+from sdm.client import identity as identities
+from sdm.client.calls import Calls
+from sdm.client.catalog import Catalog
+from sdm.client.home import Home
+from sdm.client.identity import Identity
+from sdm.client.tickets import Permission, Tickets
+from sdm.contract.reasons import Reason, Then
+from sdm.control_plane.connection import connect
+from sdm.control_plane.pauses import Pauses
+from sdm.control_plane.refusals import ControlError
+from sdm.pki import profiles
+
+log = logging.getLogger(__name__)
+
+NOT_LOGGED_IN = "You are not authenticated. Please login again."
+# A laptop that slept is noticed this soon.
+_LONGEST_SLEEP = 30.0
+_chance = secrets.SystemRandom()
+
+
+class Session:
+    """For one identity, from signing in to signing out."""
+
+    def __init__(self, home: Home, me: Identity, changed: Callable[[], None]) -> None:
+        self._home = home
+        self.me = me
+        self._changed = changed
+        self._calls: Calls | None = None
+        self.tickets = Tickets(self._fetch_ticket)
+        self.catalog = Catalog()
+        # Set when the first catalog is there, or when it is known that none will come.
+        self.settled = asyncio.Event()
+        # Why the control plane is not heard; empty when it is.
+        self.problem = ""
+        self.over = False
+
+    async def run(self) -> None:
+        """Until the control plane will not have this identity any more, or it has come to its end."""
+        pauses = Pauses()
+        while not self.over:
+            try:
+                await self._connected(pauses)
+            except ControlError as error:
+                self._calls = None
+                self.over = error.reason.then is not Then.RETRY or self.me.is_over(dt.datetime.now(dt.UTC))
+                self._note(NOT_LOGGED_IN if self.over else str(error))
+                self.settled.set()
+                log.warning("%s", error)
+                if not self.over:
+                    await asyncio.sleep(pauses.take())
+
+    async def logout(self) -> None:
+        if self._calls is not None:
+            await self._calls.logout(self.me)
+
+    async def _connected(self, pauses: Pauses) -> None:
+        async with connect(self.me.control_plane) as channel:
+            self._calls = Calls(channel, str(self.me.control_plane))
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._watch(self._calls, pauses))
+                    tasks.create_task(self._renew(self._calls))
+            except ExceptionGroup as group:
+                errors = [error for error in group.exceptions if isinstance(error, ControlError)]
+                if len(errors) < len(group.exceptions):
+                    raise  # a fault of ours
+                raise errors[0] from None
+
+    async def _watch(self, calls: Calls, pauses: Pauses) -> None:
+        async for message in calls.catalog(self.me):
+            pauses.reset()
+            self.catalog = Catalog.of(message)
+            self.tickets.drop_all()
+            self.settled.set()
+            self._note("")
+            self._changed()
+
+    async def _renew(self, calls: Calls) -> None:
+        while True:
+            due = min(profiles.renew_at(self.me.certificate, chance=_chance.random()), self.me.ends_at)
+            await _until(due)
+            if dt.datetime.now(dt.UTC) >= self.me.ends_at:
+                await _until(self.me.expires_at)
+                raise ControlError(Reason.NOT_LOGGED_IN)
+            self.me = await calls.renew(self.me)
+            self.tickets.drop_all()
+            await asyncio.to_thread(identities.save, self._home, self.me)
+            log.info("The certificate is renewed, until %s.", self.me.expires_at.isoformat())
+
+    async def _fetch_ticket(self, resource_id: str) -> Permission:
+        if self._calls is None:
+            raise ControlError(Reason.UNAVAILABLE, self.problem)
+        return Permission.of(await self._calls.ticket(self.me, resource_id))
+
+    def _note(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self._changed()
+
+
+async def _until(moment: dt.datetime) -> None:
+    while (left := (moment - dt.datetime.now(dt.UTC)).total_seconds()) > 0:  # noqa: ASYNC110  # it waits for a time
+        await asyncio.sleep(min(left, _LONGEST_SLEEP))

@@ -1,0 +1,64 @@
+"""What `sdm status` tells, as scripts get it with `--json`."""
+
+from collections.abc import Collection, Mapping
+
+from sdm.client.catalog import Entry
+from sdm.client.control import Message
+from sdm.client.listener import HOST, Listener
+from sdm.client.session import NOT_LOGGED_IN, Session
+from sdm.version import VERSION
+
+CONNECTED, NOT_CONNECTED = "connected", "not connected"
+
+
+def of_agent(
+    session: Session | None,
+    listeners: Mapping[str, Listener],
+    wanted: Collection[str],
+    pid: int,
+) -> Message:
+    signed_in = session is not None and not session.over
+    return {
+        "signed_in": signed_in,
+        "account": _account(session) if session and signed_in else None,
+        "control_plane": str(session.me.control_plane) if session else None,
+        "problem": session.problem if session else NOT_LOGGED_IN,
+        "agent": {"version": VERSION, "pid": pid},
+        "resources": [
+            _resource(entry, listeners.get(entry.resource_id), entry.resource_id in wanted)
+            for entry in (session.catalog if session and signed_in else ())
+        ],
+    }
+
+
+def _account(session: Session) -> Message:
+    person = session.me.person
+    return {
+        "id": person.account_id,
+        "email": person.email,
+        "name": person.name,
+        "until": session.me.ends_at.isoformat(),
+    }
+
+
+def _resource(entry: Entry, listener: Listener | None, wanted: bool) -> Message:
+    problem = listener.problem if listener else ""
+    if wanted and listener is None:
+        problem = f"{HOST}:{entry.local_port} is taken by another program."
+    return {
+        "id": entry.resource_id,
+        "name": entry.name,
+        "type": entry.kind,
+        "category": entry.category,
+        "cluster": entry.cluster,
+        "status": CONNECTED if listener else NOT_CONNECTED,
+        "address": f"{HOST}:{entry.local_port}",
+        "tags": dict(entry.tags),
+        "healthy": entry.healthy,
+        "until": entry.ends_at.isoformat() if entry.ends_at else None,
+        "connections": listener.connections if listener else 0,
+        "problem": problem,
+        "username": entry.username,
+        "database": entry.database,
+        "path": entry.path,
+    }

@@ -1,0 +1,159 @@
+"""One connection to a resource through a worker of its cluster.
+
+TLS with our certificate to the cluster's advertised address, and a request for an upgrade that carries the ticket and a
+proof that it is ours. After `101` it is the resource that speaks. An upgrade and no CONNECT: balancers that end TLS
+pass it on.
+"""
+
+import asyncio
+import datetime as dt
+import json
+import socket
+import ssl
+import tempfile
+from pathlib import Path
+
+import h11
+
+from sdm.client.identity import Identity
+from sdm.client.tickets import Permission, trust
+from sdm.contract import proof
+from sdm.transport.streams import Stream
+
+PROTOCOL = "sdm-tunnel"
+TIMEOUT = 20.0
+_CHUNK = 16 * 1024
+_MAX_HEAD = 16 * 1024
+_MAX_BODY = 16 * 1024
+
+
+class TunnelFailed(Exception):
+    """There is no connection; the message is for the person. `reason` is the worker's word, if it gave one."""
+
+    def __init__(self, message: str, *, reason: str = "", status: int = 0) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+
+
+def context_for(permission: Permission, me: Identity, directory: Path) -> ssl.SSLContext:
+    """TLS to the workers of one cluster."""
+    context = trust(permission.authorities)
+    # `ssl` takes keys from files alone; this one is gone before anybody could ask for it.
+    with tempfile.NamedTemporaryFile("w", dir=directory, prefix=".pair.") as file:
+        file.write(me.chain_pem + me.key_pem)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
+async def dial(
+    resource_id: str, permission: Permission, me: Identity, context: ssl.SSLContext
+) -> tuple[Stream, bytes]:
+    """A stream to the resource, and what it has sent already."""
+    where = f"{permission.host}:{permission.port}"
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            stream = Stream(await _connected(permission))
+            try:
+                await stream.start_tls(context, server_hostname=permission.host)
+                return stream, await _upgraded(stream, resource_id, permission, me)
+            except BaseException:
+                stream.close()
+                raise
+    except TimeoutError:
+        raise TunnelFailed(
+            f"The cluster's address {where} did not answer within {TIMEOUT:.0f} seconds."
+        ) from None
+    except ssl.SSLCertVerificationError as error:
+        raise TunnelFailed(
+            f"Whoever answers at {where} is not a worker of this cluster: {error.verify_message}."
+        ) from None
+    except OSError as error:
+        raise TunnelFailed(
+            f"The cluster's address {where} cannot be reached: {error.strerror or error}."
+        ) from None
+
+
+async def _connected(permission: Permission) -> socket.socket:
+    """The first of the host's addresses that takes a connection."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(permission.host, permission.port, type=socket.SOCK_STREAM)
+    failure: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, address in found:
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure
+
+
+async def _upgraded(stream: Stream, resource_id: str, permission: Permission, me: Identity) -> bytes:
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
+    host = f"[{permission.host}]" if ":" in permission.host else permission.host
+    proved = proof.of_call(
+        me.key,
+        me.certificate,
+        method=f"CONNECT {resource_id}",
+        request=permission.ticket.encode(),
+        at=dt.datetime.now(dt.UTC),
+    )
+    headers = [
+        ("Host", f"{host}:{permission.port}"),
+        ("Connection", "Upgrade"),
+        ("Upgrade", PROTOCOL),
+        ("Proxy-Authorization", f"Bearer {permission.ticket}"),
+        ("Sdm-Client-Proof", proved),
+    ]
+    request = http.send(h11.Request(method="GET", target=f"/{resource_id}", headers=headers))
+    await stream.send((request or b"") + (http.send(h11.EndOfMessage()) or b""))
+    answer = await _event(stream, http)
+    if isinstance(answer, h11.InformationalResponse) and answer.status_code == 101:
+        return http.trailing_data[0]
+    if isinstance(answer, h11.Response):
+        raise _refusal(answer.status_code, await _body(stream, http))
+    raise TunnelFailed(
+        f"What answers at {permission.host}:{permission.port} is no worker, or a balancer that does not pass "
+        "upgrades on."
+    )
+
+
+async def _event(stream: Stream, http: h11.Connection) -> h11.Event | None:
+    """The next event; None when what comes is no HTTP, or nothing comes."""
+    while True:
+        try:
+            event = http.next_event()
+        except h11.RemoteProtocolError:
+            return None
+        if event is not h11.NEED_DATA:
+            return event if isinstance(event, h11.Event) else None
+        http.receive_data(await stream.receive(_CHUNK))
+
+
+async def _body(stream: Stream, http: h11.Connection) -> bytes:
+    body = b""
+    while len(body) < _MAX_BODY and isinstance(data := await _event(stream, http), h11.Data):
+        body += data.data
+    return body
+
+
+def _refusal(status: int, body: bytes) -> TunnelFailed:
+    """From problem+json (RFC 9457), if that is what it is."""
+    try:
+        problem = json.loads(body)
+        return TunnelFailed(str(problem["detail"]), reason=str(problem.get("reason", "")), status=status)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if status == 404:
+            return TunnelFailed(
+                "The worker does not know this kind of request. Is it older than this sdm?", status=404
+            )
+        return TunnelFailed(f"The cluster answered with status {status}.", status=status)
