@@ -18,23 +18,19 @@ from sdm.contract.address import canonical_host
 from sdm.contract.keys import PREFIX, MalformedKey, SecretKey
 from sdm.control_plane import where
 from sdm.control_plane.where import ControlPlane
+from sdm.worker.destination import CopyFormat, Destination
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_BIND = ":8443"
 MAX_WORKERS = 256
+DEFAULT_SPOOL, MAX_SPOOL = 1 << 28, 1 << 40
 _ACCESS_KEY = re.compile(r"gk-[0-9a-f]{16}", re.ASCII)
 # A key or a certificate file has some kilobytes; a device or a log is not read to its end.
 MAX_FILE = 1 << 20
 
 # Known to the system that this one stays compatible with; a worker of ours has no use for them yet.
-UNUSED = (
-    "SDM_DISABLE_UPDATE",
-    "SDM_DOCKERIZED",
-    "SDM_RELAY_LOG_STORAGE",
-    "SDM_RELAY_LOG_FORMAT",
-    "SDM_RELAY_LOG_ENCRYPTION",
-)
+UNUSED = ("SDM_DISABLE_UPDATE", "SDM_DOCKERIZED")
 SECRETS = ("SDM_PROXY_CLUSTER_ACCESS_KEY", "SDM_PROXY_CLUSTER_SECRET_KEY")
 KNOWN = (
     *SECRETS,
@@ -51,6 +47,12 @@ KNOWN = (
     "SDM_METRICS_LISTEN_ADDRESS",
     "SDM_MAINTENANCE_WINDOW_START",
     "SDM_OFFLINE_GRACE",
+    "SDM_AUDIT",
+    "SDM_SPOOL_DIRECTORY",
+    "SDM_SPOOL_BYTES",
+    "SDM_RELAY_LOG_STORAGE",
+    "SDM_RELAY_LOG_FORMAT",
+    "SDM_RELAY_LOG_ENCRYPTION",
     "SDM_SHUTDOWN_NOTICE",
     "SDM_SHUTDOWN_TIMEOUT",
     "SDM_WORKERS",
@@ -70,9 +72,21 @@ class ClientAuth(StrEnum):
     NONE = "none"
 
 
+class LogEncryption(StrEnum):
+    PLAINTEXT = "plaintext"
+    PUBLICKEY = "publickey"
+
+
 class LogFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
+
+
+class Audit(StrEnum):
+    """What happens when a request cannot be logged: it is not forwarded, or it is."""
+
+    STRICT = "strict"
+    RELAXED = "relaxed"
 
 
 class ConfigError(Exception):
@@ -109,6 +123,10 @@ class Config:
     metrics: Listen | None
     maintenance_window_start: int
     offline_grace: int
+    audit: Audit
+    spool_directory: Path
+    spool_bytes: int
+    second_copy: Destination | None
     shutdown_notice: int
     shutdown_timeout: int
     workers: int
@@ -148,6 +166,7 @@ def load(environ: Mapping[str, str]) -> Config:
             "SDM_TLS_CERT_SOURCE='none' with SDM_TLS_CLIENT_AUTH='direct': without TLS here nobody can be asked for a "
             "certificate. Set SDM_TLS_CLIENT_AUTH=none as well, or another source."
         )
+    workers = read.integer("SDM_WORKERS", os.cpu_count() or 1, low=1, high=MAX_WORKERS)
     config = Config(
         access_key=access_key,
         secret_key=secret_key,
@@ -162,9 +181,15 @@ def load(environ: Mapping[str, str]) -> Config:
         metrics=read.listen("SDM_METRICS_LISTEN_ADDRESS"),
         maintenance_window_start=read.integer("SDM_MAINTENANCE_WINDOW_START", 7, high=23),
         offline_grace=read.integer("SDM_OFFLINE_GRACE", 3600, high=7 * 24 * 3600),
+        audit=Audit(read.choice("SDM_AUDIT", Audit)),
+        spool_directory=_spool_directory(read),
+        spool_bytes=read.integer(
+            "SDM_SPOOL_BYTES", DEFAULT_SPOOL, low=max(1 << 24, workers << 20), high=MAX_SPOOL
+        ),
+        second_copy=_second_copy(read),
         shutdown_notice=read.integer("SDM_SHUTDOWN_NOTICE", 3, high=600),
         shutdown_timeout=read.integer("SDM_SHUTDOWN_TIMEOUT", 30, high=24 * 3600),
-        workers=read.integer("SDM_WORKERS", os.cpu_count() or 1, low=1, high=MAX_WORKERS),
+        workers=workers,
         host_name=socket.gethostname()[:253],
     )
     read.finish()
@@ -197,6 +222,32 @@ def _files(read: "_Reader", source: CertSource) -> tuple[Path | None, Path | Non
             read.wrong(f"{name} is missing: with SDM_TLS_CERT_SOURCE='file' it names a file in PEM.")
     cert, key = (Path(value) if value else None for value in values)
     return cert, key
+
+
+def _spool_directory(read: "_Reader") -> Path:
+    """As chosen, as systemd chose (`StateDirectory=`), or the state directory of who starts the worker."""
+    chosen = read.text("SDM_SPOOL_DIRECTORY") or read.text("STATE_DIRECTORY").partition(":")[0]
+    if chosen:
+        if not os.path.isabs(chosen):
+            read.wrong(f"SDM_SPOOL_DIRECTORY={chosen!r}: give the whole path of a directory, from / on.")
+        return Path(chosen)
+    home = read.text("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(home) / "sdm-worker"
+
+
+def _second_copy(read: "_Reader") -> Destination | None:
+    names = ("SDM_RELAY_LOG_STORAGE", "SDM_RELAY_LOG_FORMAT", "SDM_RELAY_LOG_ENCRYPTION")
+    if read.choice(names[2], LogEncryption) == LogEncryption.PUBLICKEY:
+        read.wrong(
+            f"{names[2]}='publickey': this version does not encrypt the second copy of the request log. Give "
+            "plaintext, and keep the copy where only those can read it who may."
+        )
+    copy_format = CopyFormat(read.choice(names[1], CopyFormat))
+    try:
+        return Destination.parse(read.text(names[0]), copy_format)
+    except ValueError as error:
+        read.wrong(f"{names[0]}={read.text(names[0])!r}: {error}")
+        return None
 
 
 def _control_plane(read: "_Reader") -> ControlPlane:
@@ -249,7 +300,7 @@ class _Reader:
 
     def integer(self, name: str, default: int, *, low: int = 0, high: int) -> int:
         value = self.text(name, str(default))
-        if not value.isascii() or not value.isdigit() or len(value) > 9 or not low <= int(value) <= high:
+        if not value.isascii() or not value.isdigit() or len(value) > 15 or not low <= int(value) <= high:
             self.wrong(f"{name}={value!r}: give a whole number from {low} to {high}.")
             return default
         return int(value)

@@ -23,6 +23,7 @@ from sdm.worker import tls
 from sdm.worker.channel import Leave, Lines, Load, Settings, encode
 from sdm.worker.config import ClientAuth, Config, Network
 from sdm.worker.http import Exchange
+from sdm.worker.records import RequestLog
 
 NOT_FOUND = (404, "Not Found", b"404 Not Found\n")
 _ACCEPTS_AT_ONCE = 64
@@ -55,9 +56,18 @@ class Refused(Exception):
     """The peer gets no answer; the word is counted."""
 
 
-def main(listener: socket.socket, channel: socket.socket, config: Config, ticket_keys: bytes) -> None:
+def main(
+    listener: socket.socket,
+    channel: socket.socket,
+    config: Config,
+    ticket_keys: bytes,
+    request_log: RequestLog,
+) -> None:
     """Until the supervisor says so, or is gone."""
-    uvloop.run(_run(listener, channel, config, ticket_keys))
+    try:
+        uvloop.run(_run(listener, channel, config, ticket_keys))
+    finally:
+        request_log.close()
 
 
 async def _run(listener: socket.socket, channel: socket.socket, config: Config, ticket_keys: bytes) -> None:

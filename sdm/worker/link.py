@@ -19,6 +19,7 @@ from sdm.worker.control.calls import Me
 from sdm.worker.control.membership import Membership
 from sdm.worker.listeners import Listeners
 from sdm.worker.probes import Answer
+from sdm.worker.spool import Run
 from sdm.worker.tls import BadPair
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,11 @@ _LOOK_AT_FILES_EVERY = 2.0
 _READ_FILES_EVERY = 24 * 3600.0
 
 
-def main(listeners: Listeners, channel: socket.socket, config: Config) -> None:
-    asyncio.run(_run(listeners, channel, config))
+def main(listeners: Listeners, channel: socket.socket, config: Config, spool: Run) -> None:
+    asyncio.run(_run(listeners, channel, config, spool))
 
 
-async def _run(listeners: Listeners, channel: socket.socket, config: Config) -> None:
+async def _run(listeners: Listeners, channel: socket.socket, config: Config, spool: Run) -> None:
     reader, writer = await asyncio.open_connection(sock=channel)
     link = Link(config, writer)
     servers = [

@@ -10,6 +10,7 @@ from sdm.worker.channel import Identity
 from sdm.worker.config import CertSource, Config, ConfigError, LogFormat, load, log_settings, warnings
 from sdm.worker.front import raise_descriptor_limit
 from sdm.worker.listeners import CannotBind, Listeners
+from sdm.worker.spool import Run
 from sdm.worker.supervisor import Supervisor
 from sdm.worker.tls import BadPair
 
@@ -33,11 +34,20 @@ def run(environ: MutableMapping[str, str]) -> ExitCode:
         log.warning("%s", warning)
     raise_descriptor_limit()
     try:
+        spool = Run.begin(config.spool_directory)
+    except OSError as error:
+        log.error(
+            "The request log cannot be kept in %s: %s. Give another with SDM_SPOOL_DIRECTORY, or make it writable.",
+            config.spool_directory,
+            error.strerror,
+        )
+        return ExitCode.CONFIGURATION
+    try:
         bound, identity = left or (listeners.bind(config), None)
     except CannotBind as error:
         log.error("%s", error)
         return ExitCode.ADDRESS
-    supervisor = Supervisor(config, bound, identity)
+    supervisor = Supervisor(config, bound, spool, identity)
     end = supervisor.run()
     if end.code == ExitCode.RESTART:
         _restart(bound, supervisor.identity)

@@ -35,6 +35,8 @@ from sdm.worker.channel import (
 )
 from sdm.worker.config import Config
 from sdm.worker.listeners import Listeners
+from sdm.worker.records import RequestLog
+from sdm.worker.spool import Run
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +76,13 @@ class Child:
 
 
 class Supervisor:
-    def __init__(self, config: Config, listeners: Listeners, identity: Identity | None = None) -> None:
+    def __init__(
+        self, config: Config, listeners: Listeners, spool: Run, identity: Identity | None = None
+    ) -> None:
         self._config = config
         self._listeners = listeners
+        # Forked with its lock, which is held until the last of us is gone.
+        self._spool = spool
         self._selector = selectors.DefaultSelector()
         self._ticket_keys = tls.new_ticket_keys()
         self._settings: Settings | None = None
@@ -166,11 +172,12 @@ class Supervisor:
 
     def _be_front(self, channel: socket.socket) -> None:
         self._listeners.close_all_but_clients()
-        front.main(self._listeners.clients, channel, self._config, self._ticket_keys)
+        request_log = RequestLog.begin(self._spool.path, self._config)
+        front.main(self._listeners.clients, channel, self._config, self._ticket_keys, request_log)
 
     def _be_link(self, channel: socket.socket) -> None:
         self._listeners.clients.close()
-        link.main(self._listeners, channel, self._config)
+        link.main(self._listeners, channel, self._config, self._spool)
 
     def _reap(self) -> None:
         for child in self._children():

@@ -23,7 +23,7 @@ _LISTENING = re.compile(r"Listening on \S+:(\d+)\.")
 
 
 class Worker:
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, *, module: str = "sdm") -> None:
         self.log_file = log
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SDM_")}
         self.probes_port, self.metrics_port = free_port(), free_port()
@@ -34,10 +34,11 @@ class Worker:
             "SDM_WORKERS": "2",
             "SDM_SHUTDOWN_NOTICE": "0",
             "SDM_SHUTDOWN_TIMEOUT": "3",
+            "SDM_SPOOL_DIRECTORY": str(log.with_suffix(".spool")),
         }
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sdm", "proxy"],
+                [sys.executable, "-m", module, "proxy"],
                 env=clean | defaults | environment,
                 cwd=ROOT,
                 stdout=output,

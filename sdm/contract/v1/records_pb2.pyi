@@ -105,6 +105,7 @@ class RequestStarted(_message.Message):
     TEXT_LENGTH_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    PARAMETERS_CUT_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Counts the requests of a session from 1."""
     text: _builtins.bytes
@@ -112,7 +113,9 @@ class RequestStarted(_message.Message):
     text_length: _builtins.int
     """Of the whole text, in bytes; more than there is when `text` is cut."""
     sha256: _builtins.bytes
-    """Of the whole text."""
+    """Of the whole text; empty when it went on before all of it was there."""
+    parameters_cut: _builtins.bool
+    """There were more of them, or longer ones."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Bind values, where the resource says that they are logged."""
@@ -125,10 +128,11 @@ class RequestStarted(_message.Message):
         text_length: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
         parameters: _abc.Iterable[_builtins.bytes] | None = ...,
+        parameters_cut: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "parameters", b"parameters", "sha256", b"sha256", "text", b"text", "text_length", b"text_length"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "parameters", b"parameters", "parameters_cut", b"parameters_cut", "sha256", b"sha256", "text", b"text", "text_length", b"text_length"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -145,6 +149,7 @@ class RequestCompleted(_message.Message):
     BYTES_RECEIVED_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     microseconds: _builtins.int
     rows: _builtins.int
@@ -156,6 +161,8 @@ class RequestCompleted(_message.Message):
     """Empty when it went well; otherwise the protocol's own code: a SQLSTATE, an HTTP status."""
     result: _builtins.str
     """HTTP status, command tag …"""
+    sha256: _builtins.bytes
+    """Of the whole text, where it was not known when the request started."""
     def __init__(
         self,
         *,
@@ -166,10 +173,11 @@ class RequestCompleted(_message.Message):
         bytes_received: _builtins.int = ...,
         error: _builtins.str = ...,
         result: _builtins.str = ...,
+        sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_rows", b"_rows", "rows", b"rows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows", b"_rows", "bytes_received", b"bytes_received", "bytes_sent", b"bytes_sent", "error", b"error", "microseconds", b"microseconds", "number", b"number", "result", b"result", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows", b"_rows", "bytes_received", b"bytes_received", "bytes_sent", b"bytes_sent", "error", b"error", "microseconds", b"microseconds", "number", b"number", "result", b"result", "rows", b"rows", "sha256", b"sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rows: _TypeAlias = _typing.Literal["rows"]  # noqa: Y015
     _WhichOneofArgType__rows: _TypeAlias = _typing.Literal["_rows", b"_rows"]  # noqa: Y015

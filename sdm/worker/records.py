@@ -1,0 +1,264 @@
+"""What a session tells the request log.
+
+One `RequestLog` for each process, one `SessionLog` for each session. The order is the point: a request is on disk
+when `request` returns, and only then may it go on to the resource. How it ended is written with the next one, or
+when `flush` is called, which the owner of the process does every few milliseconds.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sdm.contract.endings import Ending
+from sdm.contract.v1 import records_pb2 as pb
+from sdm.worker.config import Audit, Config
+from sdm.worker.spool import Spool
+
+# Longer texts are cut and say so; their hash is of the whole.
+MAX_TEXT = 1 << 16
+# How many bind values of a request, and how much of all of them together.
+MAX_PARAMETERS, MAX_PARAMETER_BYTES = 1_000, 1 << 15
+MAX_WORDS = 500
+# Requests of one session whose duration is measured at a time.
+_MAX_OPEN = 1_024
+# A message keeps what was ever assigned to its fields: after as many bytes it is made anew.
+_RENEW_AFTER = 1 << 16
+_OWN_BYTES = 100
+_NANOSECONDS = 1_000_000_000
+
+
+class _Encoder:
+    """The two frequent records as bytes. Filling one message again takes half as long as making one each time."""
+
+    def __init__(self) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        started = pb.Record(request_started=pb.RequestStarted())
+        completed = pb.Record(request_completed=pb.RequestCompleted())
+        self._started = started, started.at, started.request_started
+        self._completed = completed, completed.at, completed.request_completed
+        self._used = 0
+
+    def started(
+        self,
+        session_id: str,
+        number: int,
+        text: bytes,
+        length: int,
+        digest: bytes,
+        parameters: Sequence[bytes],
+        parameters_cut: bool,
+    ) -> bytes:
+        self._used += len(text) + _OWN_BYTES
+        if self._used > _RENEW_AFTER:
+            self._renew()
+        record, at, request = self._started
+        at.seconds, at.nanos = divmod(time.time_ns(), _NANOSECONDS)
+        record.session_id = session_id
+        request.number = number
+        request.text = text
+        request.text_length = length
+        request.sha256 = digest
+        if parameters or request.parameters:
+            request.parameters[:] = parameters
+            request.parameters_cut = parameters_cut
+            self._used += MAX_PARAMETER_BYTES
+        return record.SerializeToString()
+
+    def completed(
+        self,
+        session_id: str,
+        number: int,
+        microseconds: int,
+        rows: int | None,
+        sent: int,
+        received: int,
+        result: str,
+        error: str,
+        digest: bytes,
+    ) -> bytes:
+        self._used += _OWN_BYTES
+        if self._used > _RENEW_AFTER:
+            self._renew()
+        record, at, request = self._completed
+        at.seconds, at.nanos = divmod(time.time_ns(), _NANOSECONDS)
+        record.session_id = session_id
+        request.number = number
+        request.microseconds = microseconds
+        if rows is None:
+            request.ClearField("rows")
+        else:
+            request.rows = rows
+        request.bytes_sent = sent
+        request.bytes_received = received
+        request.result = result
+        request.error = error
+        if digest or request.sha256:
+            request.sha256 = digest
+        return record.SerializeToString()
+
+
+class RequestLog:
+    """The log of one process, for all its threads. `spool` and `encoder` are for who holds `lock`."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self.encoder = _Encoder()
+        # A segment has one order, and the front and the relay thread both write.
+        self.lock = threading.Lock()
+
+    @classmethod
+    def begin(cls, run: Path, config: Config) -> "RequestLog":
+        strict = config.audit is Audit.STRICT
+        return cls(Spool(run, limit=config.spool_bytes, processes=config.workers, strict=strict))
+
+    def session(self, session_id: str) -> "SessionLog":
+        return SessionLog(self, session_id)
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be written now, for an operator; empty when all is well. `flush` finds out that it is."""
+        return self.spool.problem
+
+    @property
+    def lost(self) -> int:
+        """How many records are nowhere: in strict operation only such as tell how a request or a session ended."""
+        return self.spool.lost
+
+    def flush(self) -> None:
+        """To be called every few milliseconds; it costs nothing when there is nothing to do."""
+        if self.spool.is_idle:
+            return
+        with self.lock:
+            self.spool.flush()
+
+    def close(self) -> None:
+        with self.lock:
+            self.spool.close()
+
+
+class SessionLog:
+    """The log of one session. `started` and `request` raise SpoolUnavailable: then nothing may go on."""
+
+    __slots__ = ("_begun", "_has_ended", "_log", "requests", "session_id")
+
+    def __init__(self, log: RequestLog, session_id: str) -> None:
+        self._log = log
+        self.session_id = session_id
+        self.requests = 0
+        self._has_ended = False
+        # When each request began that is under way.
+        self._begun: dict[int, int] = {}
+
+    def started(
+        self, *, account_id: str, resource_id: str, kind: str, worker_id: str, client_address: str
+    ) -> None:
+        record = pb.Record(
+            session_id=self.session_id,
+            session_started=pb.SessionStarted(
+                account_id=account_id,
+                resource_id=resource_id,
+                kind=kind,
+                worker_id=worker_id,
+                client_address=client_address,
+            ),
+        )
+        with self._log.lock:
+            self._log.spool.write(_stamped(record))
+
+    def request(
+        self,
+        text: bytes,
+        *,
+        length: int | None = None,
+        digest: bytes | None = None,
+        parameters: Sequence[bytes] = (),
+    ) -> int:
+        """The number of a request that is about to be sent.
+
+        Who has only the beginning of a text says how long all of it is, and gives the digest to `completed`.
+        """
+        number = self.requests + 1
+        if length is None:
+            length = len(text)
+        if digest is None:
+            digest = hashlib.sha256(text).digest() if length == len(text) else b""
+        if len(text) > MAX_TEXT:
+            text = text[:MAX_TEXT]
+        cut = False
+        if parameters:
+            parameters, cut = _bounded(parameters)
+        log = self._log
+        with log.lock:
+            log.spool.write(
+                log.encoder.started(self.session_id, number, text, length, digest, parameters, cut)
+            )
+        self.requests = number
+        begun = self._begun
+        begun[number] = time.monotonic_ns()
+        if len(begun) > _MAX_OPEN:
+            del begun[next(iter(begun))]
+        return number
+
+    def completed(
+        self,
+        number: int,
+        *,
+        rows: int | None = None,
+        bytes_sent: int = 0,
+        bytes_received: int = 0,
+        result: str = "",
+        error: str = "",
+        digest: bytes = b"",
+    ) -> None:
+        now = time.monotonic_ns()
+        took = (now - self._begun.pop(number, now)) // 1_000
+        if len(result) > MAX_WORDS or len(error) > MAX_WORDS:
+            result, error = result[:MAX_WORDS], error[:MAX_WORDS]
+        log = self._log
+        with log.lock:
+            log.spool.add(
+                log.encoder.completed(
+                    self.session_id, number, took, rows, bytes_sent, bytes_received, result, error, digest
+                )
+            )
+
+    def ended(
+        self, reason: Ending, message: str = "", *, bytes_sent: int = 0, bytes_received: int = 0
+    ) -> None:
+        """Said once; what is said after it is not heard. It never raises: the session is over in any case."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        record = pb.Record(
+            session_id=self.session_id,
+            session_ended=pb.SessionEnded(
+                reason=reason,
+                message=(message or reason.sentence)[:MAX_WORDS],
+                requests=self.requests,
+                bytes_sent=bytes_sent,
+                bytes_received=bytes_received,
+            ),
+        )
+        with self._log.lock:
+            self._log.spool.add(_stamped(record))
+            self._log.spool.flush()
+
+
+def _stamped(record: pb.Record) -> bytes:
+    record.at.seconds, record.at.nanos = divmod(time.time_ns(), _NANOSECONDS)
+    return record.SerializeToString()
+
+
+def _bounded(parameters: Sequence[bytes]) -> tuple[list[bytes], bool]:
+    """As many as there is room for, and whether that is not all."""
+    kept, room = [], MAX_PARAMETER_BYTES
+    for value in parameters[:MAX_PARAMETERS]:
+        kept.append(value[:room])
+        room -= len(kept[-1])
+        if len(kept[-1]) < len(value):
+            break
+    return kept, len(kept) < len(parameters) or kept[-1] != parameters[len(kept) - 1]

@@ -1,0 +1,50 @@
+"""The files of the spool: records of the request log, one after the other, as a process of this worker wrote them.
+
+A file begins with MAGIC; each record after it has its length and a checksum before it. A process that is killed
+leaves a torn record at the end at most. What is incomplete may still be written to; what is wrong is damage.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+MAGIC = b"SDMLOG1\n"
+SUFFIX = ".log"
+# A text, its parameters and what goes with them. Longer is no record of ours.
+MAX_RECORD = 1 << 18
+
+_HEAD = struct.Struct("<II")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What was found in a part of a file, from a border between records on."""
+
+    records: list[bytes]
+    # How many bytes those are.
+    length: int
+    # What follows can never become a record.
+    is_damaged: bool
+
+
+def framed(record: bytes) -> bytes:
+    return _HEAD.pack(len(record), zlib.crc32(record)) + record
+
+
+def divide(data: bytes) -> Piece:
+    """The whole records at the start of `data`."""
+    records: list[bytes] = []
+    at = 0
+    while at + _HEAD.size <= len(data):
+        length, checksum = _HEAD.unpack_from(data, at)
+        # No record is empty; zeros are what some file systems leave after a power cut.
+        if not 0 < length <= MAX_RECORD:
+            return Piece(records, at, is_damaged=True)
+        record = data[at + _HEAD.size : at + _HEAD.size + length]
+        if len(record) < length:
+            break
+        if zlib.crc32(record) != checksum:
+            return Piece(records, at, is_damaged=True)
+        records.append(record)
+        at += _HEAD.size + length
+    return Piece(records, at, is_damaged=False)
