@@ -1,0 +1,37 @@
+"""Why there is no session: said to the client in HTTP, as RFC 9457 has it."""
+
+import json
+from http import HTTPStatus
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Refused(Exception):
+    """There is no session. The text is for the person, `reason` for programs."""
+
+    def __init__(self, status: HTTPStatus, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+
+    def body(self) -> bytes:
+        problem = {
+            "type": f"urn:sdm:refusal:{self.reason}",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "detail": str(self),
+            "reason": self.reason,
+        }
+        return json.dumps(problem).encode() + b"\n"
+
+
+def unauthorized(reason: str, detail: str) -> Refused:
+    return Refused(HTTPStatus.UNAUTHORIZED, reason, detail)
+
+
+def unavailable(reason: str, detail: str) -> Refused:
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, reason, detail)
+
+
+def unreachable(detail: str) -> Refused:
+    return Refused(HTTPStatus.BAD_GATEWAY, "resource-unreachable", detail)

@@ -1,0 +1,93 @@
+"""One session, as a kind sees it."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+
+from sdm.contract.endings import Ending
+from sdm.transport.streams import Stream
+from sdm.worker.records import SessionLog
+from sdm.worker.sessions.lease import Lease, Person, Target
+
+
+def new_session_id() -> str:
+    return f"s-{secrets.token_hex(8)}"
+
+
+class Client:
+    """The client's side. What came together with its request is received first."""
+
+    __slots__ = ("_early", "_stream")
+
+    def __init__(self, stream: Stream, early: bytes = b"") -> None:
+        self._stream = stream
+        self._early = early
+
+    async def receive(self, limit: int) -> bytes:
+        """At least a byte, or nothing at the end."""
+        if self._early:
+            data, self._early = self._early[:limit], self._early[limit:]
+            return data
+        return await self._stream.receive(limit)
+
+    def unread(self, data: bytes) -> None:
+        """Received next."""
+        self._early = data + self._early
+
+    def taken(self) -> bytes:
+        """What was received and not asked for: with this, the stream itself is all that is left."""
+        data, self._early = self._early, b""
+        return data
+
+    async def send(self, data: bytes) -> None:
+        await self._stream.send(data)
+
+    async def finish(self) -> None:
+        """Say goodbye, and wait for the other's."""
+        await self._stream.finish()
+
+
+class Session:
+    """A person, a target, the client's side and the log.
+
+    Before `accept` a kind may raise Refused, and the client is told in HTTP; afterwards it speaks the resource's own
+    protocol. When `is_cut` is set, it has a second to tell the client why, in that protocol: `ending` and `farewell`
+    say it. Then its task is cancelled.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        lease: Lease,
+        *,
+        client: Client,
+        client_address: str,
+        log: SessionLog,
+        accept: Callable[["Session"], Awaitable[None]],
+    ) -> None:
+        self.id = session_id
+        self.person: Person = lease.person
+        self.target: Target = lease.target
+        self.lease = lease
+        self.client = client
+        self.client_address = client_address
+        self.log = log
+        self.is_cut = asyncio.Event()
+        self.ending: Ending | None = None
+        self.farewell = ""
+        self.accepted = False
+        self._accept = accept
+
+    async def accept(self) -> None:
+        """Begin the session in the log, and tell the client that its bytes go to the resource now.
+
+        SpoolUnavailable: it cannot be logged, and there will be none.
+        """
+        await self._accept(self)
+        self.accepted = True
+
+    def cut(self, ending: Ending, message: str) -> None:
+        """The first reason stays."""
+        if self.ending is None:
+            self.ending, self.farewell = ending, message or ending.sentence
+            self.is_cut.set()
