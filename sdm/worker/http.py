@@ -1,6 +1,7 @@
 """One HTTP request, one answer, and the end: all that a worker speaks of HTTP. Sans-I/O, on h11."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import h11
 
@@ -40,11 +41,18 @@ class Exchange:
     def answer(
         self, status: int, reason: str, body: bytes, content_type: str = "text/plain; charset=utf-8"
     ) -> bytes:
-        headers = [
-            ("Content-Type", content_type),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
-            ("Connection", "close"),
-        ]
-        head = self._connection.send(h11.Response(status_code=status, reason=reason, headers=headers))
-        return (head or b"") + (b"" if self._request.method == "HEAD" else body)
+        head = _head(status, reason, len(body), content_type)
+        return head if self._request.method == "HEAD" else head + body
+
+
+@lru_cache(maxsize=32)
+def _head(status: int, reason: str, length: int, content_type: str) -> bytes:
+    """Nearly always the same one: a worker answers 404."""
+    lines = (
+        f"HTTP/1.1 {status} {reason}",
+        f"Content-Type: {content_type}",
+        f"Content-Length: {length}",
+        "Cache-Control: no-store",
+        "Connection: close",
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
