@@ -7,6 +7,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from authority.services import Issued
 from clusters.configuration import Configuration
 from clusters.models import Worker
+from clusters.restarts import Turn
+from clusters.windows import DEFAULT_HOUR
 from clusters.workers import Report
 from sdm.contract.address import MAX_HOST_LENGTH
 from sdm.contract.reasons import Reason
@@ -14,6 +16,7 @@ from sdm.contract.v1 import workers_pb2 as v1
 
 MAX_PROBLEMS = 10
 MAX_PROBLEM = 300
+MAX_VERSION = 64
 _MAX_INTEGER = 2**31 - 1
 
 # What a worker may say of itself. Dead is what others say of it.
@@ -36,7 +39,12 @@ def host_name(request: v1.RegisterRequest) -> str:
 
 
 def version(request: v1.RegisterRequest) -> str:
-    return plain(request.version, 64)
+    return plain(request.version, MAX_VERSION)
+
+
+def maintenance_hour(request: v1.RegisterRequest) -> int:
+    hour = request.maintenance_window_start
+    return hour if request.HasField("maintenance_window_start") and hour < 24 else DEFAULT_HOUR
 
 
 def moment(timestamp: Timestamp) -> dt.datetime:
@@ -52,6 +60,7 @@ def report(said: v1.WorkerReport) -> Report:
         cpu_percent=min(said.cpu_percent, _MAX_INTEGER),
         configuration_generation=min(said.configuration_generation, _MAX_INTEGER),
         problems=tuple(plain(problem, MAX_PROBLEM) for problem in said.problems[:MAX_PROBLEMS]),
+        version=plain(said.version, MAX_VERSION),
     )
 
 
@@ -78,7 +87,14 @@ def configuration(current: Configuration, *, heartbeat_seconds: int) -> v1.Confi
         ],
         heartbeat_seconds=heartbeat_seconds,
         control_plane_pins=contents.control_plane_pins,
+        ticket_keys=[
+            v1.TicketKey(id=name, public_key=bytes.fromhex(key)) for name, key in contents.ticket_keys
+        ],
     )
+
+
+def restart(turn: Turn) -> v1.Instruction:
+    return v1.Instruction(restart=v1.Restart(cut_connections=turn.cut_connections))
 
 
 def stop(reason: Reason, message: str) -> v1.Instruction:

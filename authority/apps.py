@@ -11,3 +11,5 @@ class AuthorityConfig(AppConfig):
     def ready(self) -> None:
         key = self.get_model("AuthorityKey")
         rotation.register(rotation.Column("keys of certificate authorities", key, attrgetter("context")))
+        ticket_key = self.get_model("TicketKey")
+        rotation.register(rotation.Column("keys that sign tickets", ticket_key, attrgetter("context")))

@@ -16,6 +16,10 @@ def new_authority_id() -> str:
     return ids.new_id("ca")
 
 
+def new_ticket_key_id() -> str:
+    return ids.new_id("tk")
+
+
 class Purpose(models.TextChoices):
     """Whom an authority signs for."""
 
@@ -103,6 +107,28 @@ class AuthorityKey(models.Model):
     def context(self) -> str:
         """What the sealed key is bound to: moved to another row, it does not open."""
         return f"authority.authoritykey:{self.authority_id}"
+
+
+class TicketKey(models.Model):
+    """An Ed25519 key that signs tickets, from a moment on and until the next one does. Workers know it before."""
+
+    id = models.CharField(
+        primary_key=True, max_length=ids.MAX_LENGTH, default=new_ticket_key_id, editable=False
+    )
+    public_key = models.BinaryField(max_length=32)
+    # `sealing.envelope`, bound to the key's id; the 32 bytes of the private key.
+    sealed = models.BinaryField()
+    key_id = models.CharField(max_length=16, db_index=True)  # rotation finds what an old key sealed
+    signs_from = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.pk
+
+    @property
+    def context(self) -> str:
+        """What the sealed key is bound to: moved to another row, it does not open."""
+        return f"authority.ticketkey:{self.pk}"
 
 
 class CertificateQuerySet(models.QuerySet["Certificate"]):

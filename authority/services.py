@@ -5,7 +5,7 @@ log is kept for good. Whoever lets somebody join records that; what was issued i
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -92,26 +92,31 @@ def renew(
 
 
 @transaction.atomic
-def revoke(*, actor: Account | None, subject_id: str, reason: str) -> list[str]:
-    """Revoke all that a worker or an account holds; the serial numbers, for those that have to be told.
+def revoke(
+    *, actor: Account | None, subject_id: str, reason: str, serials: Collection[str] | None = None
+) -> list[str]:
+    """Revoke all that a worker or an account holds, or of it those with `serials`; the serial numbers, for those
+    that have to be told.
 
     `reason` is a sentence for people. Without an actor the caller has decided who may.
     """
     if actor is not None:
         require(actor, CHANGE)
     held = Certificate.objects.live().filter(subject_id=subject_id)
+    if serials is not None:
+        held = held.filter(serial__in=serials)
     # Waits for renewals under way; the next statement sees what they issued.
     list(held.order_by("pk").select_for_update().values_list("pk"))
     now, reason = timezone.now(), reason[:MAX_REASON]
     if not held.update(revoked_at=now, revoked_reason=reason):
         return []
     revoked = Certificate.objects.filter(subject_id=subject_id, revoked_at=now).order_by("pk")
-    serials = list(revoked.values_list("serial", flat=True))
+    told = list(revoked.values_list("serial", flat=True))
     for purpose in revoked.order_by().values_list("authority__purpose", flat=True).distinct():
         publish(selectors.topic(purpose))
-    after = {"serial numbers": serials, "reason": reason}
+    after = {"serial numbers": told, "reason": reason}
     record(actor=actor, verb=Verb.CERTIFICATES_REVOKED, entity_name=subject_id, after=after)
-    return serials
+    return told
 
 
 @transaction.atomic
@@ -165,7 +170,7 @@ def _forget_expired(now: dt.datetime) -> None:
 def rotation_begin(*, actor: Account, purpose: Purpose) -> CertificateAuthority:
     """Make the next authority. It is trusted from now on, so that all know it before it signs."""
     require(actor, CHANGE)
-    domain, phases = _locked(), _phases(purpose)
+    domain, phases = locked(), _phases(purpose)
     if Phase.ACTIVE not in phases:
         raise Refused("There is no authority to rotate yet: it is made with the first certificate.")
     if len(phases) > 1:
@@ -177,7 +182,7 @@ def rotation_begin(*, actor: Account, purpose: Purpose) -> CertificateAuthority:
 def rotation_switch(*, actor: Account, purpose: Purpose, forced: bool = False) -> CertificateAuthority:
     """Let the next authority sign. The one before is trusted still, and its key is destroyed."""
     require(actor, CHANGE)
-    _locked()
+    locked()
     phases = _phases(purpose)
     new, old = phases.get(Phase.NEXT), phases.get(Phase.ACTIVE)
     if new is None or old is None:
@@ -197,7 +202,7 @@ def rotation_switch(*, actor: Account, purpose: Purpose, forced: bool = False) -
 def rotation_finish(*, actor: Account, purpose: Purpose, forced: bool = False) -> CertificateAuthority:
     """Trust the old authority no more. Forced, what it signed is revoked with it."""
     require(actor, CHANGE)
-    _locked()
+    locked()
     old = _phases(purpose).get(Phase.RETIRING)
     if old is None:
         raise Refused("There is no old authority to retire.")
@@ -212,12 +217,12 @@ def rotation_finish(*, actor: Account, purpose: Purpose, forced: bool = False) -
 
 
 def _make_first(purpose: Purpose) -> CertificateAuthority:
-    domain = _locked()
+    domain = locked()
     # Perhaps somebody made it while we waited.
     return _active(purpose) or _make(purpose, Phase.ACTIVE, domain, None, Verb.AUTHORITY_CREATED)
 
 
-def _locked() -> TrustDomain:
+def locked() -> TrustDomain:
     """The installation's name, made if need be: whoever has it changes authorities, and the others wait."""
     TrustDomain.objects.get_or_create(pk=TrustDomain.ONLY, defaults={"name": selectors.trust_domain_wanted()})
     return TrustDomain.objects.select_for_update().get(pk=TrustDomain.ONLY)

@@ -12,6 +12,7 @@ from django.db.models import F
 
 from authority.models import Purpose
 from authority.selectors import pins, revoked_serials, trusted
+from authority.ticket_keys import ticket_keys
 from clusters.models import Cluster
 
 
@@ -21,6 +22,8 @@ class Contents:
     client_authorities: tuple[str, ...]
     revoked_clients: tuple[str, ...]
     control_plane_pins: tuple[str, ...]
+    # Id, and the public half in hexadecimal.
+    ticket_keys: tuple[tuple[str, str], ...]
     # Cron schedule, and whether idleness is required.
     windows: tuple[tuple[str, bool], ...]
 
@@ -42,6 +45,7 @@ def configuration_of(cluster: Cluster) -> Configuration:
         client_authorities=tuple(trusted(Purpose.CLIENT)),
         revoked_clients=tuple(revoked_serials(Purpose.CLIENT)),
         control_plane_pins=tuple(pins(Purpose.CONTROL)),
+        ticket_keys=tuple((name, key.hex()) for name, key in ticket_keys().items()),
         windows=tuple(windows),
     )
     return Configuration(_generation(cluster, contents.digest), contents)

@@ -100,6 +100,7 @@ INSTALLED_APPS = [
     "audit",
     "accounts",
     "authority",
+    "logins",
     "clusters",
     "keys",
     "resources",
@@ -277,6 +278,11 @@ EMAIL_USE_TLS = _smtp_security == "starttls"
 EMAIL_USE_SSL = _smtp_security == "tls"
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("CONSOLE_MAIL_FROM", f"proxy-clusters@{CONSOLE_HOST}")
+
+# --- Machines that people and services log in with sdm ---------------------------------------------
+
+# How long a login is good for: until then its certificate is renewed.
+LOGIN_HOURS = env.integer("CONSOLE_LOGIN_HOURS", 168, low=1, high=2160)
 
 # --- Limits -----------------------------------------------------------------------------------
 
