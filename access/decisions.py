@@ -10,11 +10,12 @@ test draws roles, rules and grants and holds the three to each other.
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from access.matching import resources_of, rules_for, with_conditions
 from access.models import Attachment, Grant, Rule
@@ -197,3 +198,32 @@ def ways(account_ids: Sequence[str], resource: Resource, at: dt.datetime) -> Map
         through = rules[grant.role_id] if grant.role_id else [None]
         found[grant.account_id] += [Way(rule, grant) for rule in through]
     return found
+
+
+def ways_of(account: Account, resource_ids: Sequence[str], at: dt.datetime) -> Mapping[str, list[Way]]:
+    """By resource id, all that opens it to `account`, standing roles first. Six queries, however many there are.
+
+    As with `ways`, whether anything is open to them at all is not looked at.
+    """
+    attached = set(Attachment.objects.filter(account=account.pk).values_list("role_id", flat=True))
+    grants = list(Grant.objects.holding(at).filter(account=account.pk).order_by("-ends_at", "pk"))
+    roles = attached | {grant.role_id for grant in grants if grant.role_id}
+    rules = list(with_conditions(Rule.objects.filter(role__in=roles)).select_related("role"))
+    found: defaultdict[str, list[Way]] = defaultdict(list)
+    for resource_id, *fits in _fitting(resource_ids, rules):
+        fitting = [rule for rule, fit in zip(rules, fits, strict=True) if fit]
+        found[resource_id] += [Way(rule, None) for rule in fitting if rule.role_id in attached]
+        for grant in grants:
+            if grant.resource_id == resource_id:
+                found[resource_id].append(Way(None, grant))
+            found[resource_id] += [Way(rule, grant) for rule in fitting if rule.role_id == grant.role_id]
+    return found
+
+
+def _fitting(resource_ids: Sequence[str], rules: Sequence[Rule]) -> Iterable[tuple[Any, ...]]:
+    """For each resource its id, and for each rule whether it opens it."""
+    columns = {
+        f"rule_{index}": Case(When(resources_of([rule]), then=Value(True)), default=Value(False))
+        for index, rule in enumerate(rules)
+    }
+    return Resource.objects.filter(pk__in=resource_ids).annotate(**columns).values_list("pk", *columns)

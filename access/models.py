@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from clusters.models import MAX_TAG_KEY, MAX_TAG_VALUE, Cluster, Tag
+from resources.kinds import KINDS
 from resources.models import Resource
 from sdm.contract import ids
 
@@ -106,6 +107,11 @@ class RuleKind(models.Model):
 
     def __str__(self) -> str:
         return self.kind
+
+    @property
+    def label(self) -> str:
+        # A kind of another version is shown as it is.
+        return KINDS[self.kind].label if self.kind in KINDS else self.kind
 
 
 class RuleTag(models.Model):

@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("clusters.urls")),
     path("", include("keys.urls")),
     path("", include("resources.urls")),
+    path("", include("access.urls")),
     path("", include("audit.urls")),
     path("", include("accounts.sign_in_urls")),
 ]

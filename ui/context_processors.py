@@ -19,6 +19,13 @@ class Entry:
 NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ("Networking", (Entry("Proxy Clusters", "clusters:cluster-list", "/networking/", "clusters.view"),)),
     ("Resources", (Entry("All resources", "resources:resource-list", "/resources/", "resources.view"),)),
+    (
+        "Access",
+        (
+            Entry("Roles", "access:role-list", "/access/roles/", "access.view"),
+            Entry("Temporary access", "access:grant-list", "/access/grants/", "access.view"),
+        ),
+    ),
     ("Audit", (Entry("Activities", "audit:activity-list", "/audit/activities/", "audit.view"),)),
     (
         "Settings",
@@ -44,6 +51,7 @@ STYLESHEETS = tuple(
         "search",
         "audit",
         "resources",
+        "access",
     )
 )
 

@@ -9,6 +9,7 @@ from audit.verbs import Verb
 from authority import services as authority
 from keys.services import key_create
 from sdm.pki import csr
+from tests.access.factories import choose, grant, make_role, match
 from tests.clusters.factories import make_cluster, make_worker
 from tests.resources.factories import make_resource, store_secret
 
@@ -21,12 +22,21 @@ def make_objects(alice: Account, bob: Account) -> dict[str, str]:
     resource = make_resource(alice, "orders-db", cluster=cluster)
     store_secret(resource, "a password that nobody sees")
     make_certificates(cluster.pk)
+    # Bob audits: what he has opens nothing, and the pages say so.
+    role = make_role(alice, "developers", alice, bob, Team="blue")
+    rule = match(role, kinds=["postgres"], tags={"Environment": "sandbox"}, cluster=cluster)
+    choose(role, resource)
+    given = grant(alice, alice, resource)
     record(actor=alice, verb=Verb.CLUSTER_CREATED, entity=cluster, after={"name": "keen-coffee"})
     return {
         "cluster_id": cluster.pk,
         "key_id": key.pk,
         "worker_id": worker.pk,
         "resource_id": resource.pk,
+        "role_id": role.pk,
+        "rule_id": rule.pk,
+        "attachment_id": role.attachments.get(account=bob).pk,
+        "grant_id": given.pk,
         "field": "password",
         "slug": "postgres",
         "account_id": bob.pk,

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from access.models import Attachment, Grant, Role, Rule
 from accounts.models import Account
 from audit.models import Activity
 from authority.models import Certificate, CertificateAuthority
@@ -29,7 +30,14 @@ PUBLIC = {
     "mfa_login_webauthn",
     "mfa_authenticate",
 }
-INFRASTRUCTURE = ("networking/", "resources/", "audit/", "settings/people/", "settings/certificates/")
+INFRASTRUCTURE = (
+    "networking/",
+    "resources/",
+    "access/",
+    "audit/",
+    "settings/people/",
+    "settings/certificates/",
+)
 
 
 def everything():
@@ -39,6 +47,10 @@ def everything():
         *(ClusterKey.objects.order_by("pk").values()),
         *(Resource.objects.order_by("pk").values()),
         *(Credential.objects.order_by("pk").values()),
+        *(Role.objects.order_by("pk").values()),
+        *(Rule.objects.order_by("pk").values()),
+        *(Attachment.objects.order_by("pk").values()),
+        *(Grant.objects.order_by("pk").values()),
         *(CertificateAuthority.objects.order_by("pk").values()),
         *(Certificate.objects.order_by("pk").values()),
     ]
@@ -120,6 +132,9 @@ QUERY = [
     "since",
     "until",
     "kind",
+    "person",
+    "resource",
+    "role",
 ]  # words
 
 
