@@ -38,7 +38,7 @@ class VersionField(forms.IntegerField):
 
     def clean(self, value: Any) -> int:
         try:
-            return super().clean(value) or 0
+            return max(super().clean(value) or 0, 0)
         except ValidationError:
             return 0
 
