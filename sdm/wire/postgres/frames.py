@@ -1,0 +1,333 @@
+"""The stream from a client after start-up, read while it passes: what is asked, without keeping what is sent.
+
+After https://www.postgresql.org/docs/current/protocol-message-formats.html and the limits of PostgreSQL's own
+src/backend/tcop/postgres.c (SocketBackend). A piece may end anywhere. Of a message that goes on in the next piece
+MAX_HELD bytes are held at most; the rest of a text runs through its hash, all else is skipped. COPY data costs the
+reading of its headers.
+
+What no server would take is refused with a ProtocolError: after it nobody could say what the server is doing.
+"""
+
+import hashlib
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sdm.wire.postgres.errors import ProtocolError
+from sdm.wire.postgres.requests import (
+    MAX_NAME,
+    MAX_PENDING,
+    MAX_PORTALS,
+    CopyIn,
+    Kind,
+    Pending,
+    Request,
+    Statements,
+    Text,
+    Value,
+)
+from sdm.wire.postgres.values import read_values
+
+Buffer = bytes | memoryview
+Event = Request | CopyIn
+
+TEXT_LIMIT = 16 * 1024
+MAX_HELD = 64 * 1024
+# PQ_SMALL_MESSAGE_LIMIT and PQ_LARGE_MESSAGE_LIMIT of src/include/libpq/libpq.h.
+MAX_SMALL_MESSAGE = 10_000
+MAX_LARGE_MESSAGE = 0x3FFFFFFF - 1
+
+_HEADER = 5
+_header = struct.Struct("!BI").unpack_from
+_COPY_DATA, _QUERY, _PARSE = b"dQP"
+
+
+@dataclass(slots=True)
+class _Portal:
+    """A statement with its values: what an Execute names."""
+
+    statement: bytes = b""
+    prepared: Request | None = None
+    values: tuple[Value, ...] = ()
+    value_count: int = 0
+
+
+class _LongText:
+    """A text that is longer than what is held: its beginning, its length and its hash. A NUL ends it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._beginning = b""
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        if self._ended:
+            return
+        end = data.find(b"\0")
+        if end >= 0:
+            data, self._ended = data[:end], True
+        self._beginning += data[: self._limit - len(self._beginning)]
+        self._hash.update(data)
+        self._size += len(data)
+
+    def text(self) -> Text:
+        return Text(self._beginning, self._size, self._hash.hexdigest())
+
+
+class Requests:
+    """Give each piece to `feed` before it is passed on, and write down first what it returns.
+
+    `text_limit` is how much of a text is kept, `values` whether bound values are wanted. How requests end is said by a
+    `Replies` that shares `pending`; while `full`, do not read the client.
+    """
+
+    def __init__(self, *, text_limit: int = TEXT_LIMIT, values: bool = False) -> None:
+        self.pending = Pending()
+        self._text_limit = text_limit
+        self._values = values
+        self._events: list[Event] = []
+        self._count = 0
+        self._held = bytearray()
+        """the beginning of a message that goes on in the next piece"""
+        self._left = 0
+        """how much of a message is still to come that is not held"""
+        self._long: tuple[Request, _LongText] | None = None
+        self._copied = 0
+        self._statements = Statements()
+        self._unexecuted: list[Request] = []
+        self._portal = _Portal()
+        self._portals: OrderedDict[bytes, _Portal] = OrderedDict()
+        self._kinds: dict[int, tuple[int, Callable[[bytes, bool], None]]] = {
+            _QUERY: (MAX_LARGE_MESSAGE, self._query),
+            _PARSE: (MAX_LARGE_MESSAGE, self._parse),
+            ord("B"): (MAX_LARGE_MESSAGE, self._bind),
+            ord("F"): (MAX_LARGE_MESSAGE, self._call),
+            _COPY_DATA: (MAX_LARGE_MESSAGE, _pass),
+            ord("E"): (MAX_SMALL_MESSAGE, self._execute),
+            ord("S"): (MAX_SMALL_MESSAGE, self._sync),
+            ord("C"): (MAX_SMALL_MESSAGE, self._close),
+            ord("c"): (MAX_SMALL_MESSAGE, self._copy_done),
+            ord("f"): (MAX_SMALL_MESSAGE, self._copy_failed),
+            ord("D"): (MAX_SMALL_MESSAGE, _pass),
+            ord("H"): (MAX_SMALL_MESSAGE, _pass),
+            ord("X"): (MAX_SMALL_MESSAGE, _pass),
+        }
+
+    @property
+    def full(self) -> bool:
+        return len(self.pending) >= MAX_PENDING
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether what was fed ends with a message."""
+        return not self._held and not self._left
+
+    def feed(self, data: Buffer) -> list[Event]:
+        at, size = 0, len(data)
+        while at < size:
+            if self._left:
+                at = self._skip(data, at)
+            elif self._held or size - at < _HEADER:
+                at = self._hold(data, at)
+            else:
+                at = self._read(data, at, size)
+        if self._unexecuted:
+            self._write_unexecuted()
+        events = self._events
+        if events:
+            self._events = []
+        return events
+
+    def _read(self, data: Buffer, at: int, size: int) -> int:
+        """Read the whole messages from `at` on; where they end."""
+        kinds = self._kinds
+        while size - at >= _HEADER:
+            kind, length = _header(data, at)
+            limit, handle = kinds.get(kind) or _unknown(kind)
+            if not 4 <= length <= limit:
+                raise ProtocolError(f"invalid message length {length} of {chr(kind)}")
+            end = at + 1 + length
+            if kind == _COPY_DATA:
+                self._copied += length - 4
+                if end > size:
+                    self._left = end - size
+                    return size
+            elif end > size:
+                return self._hold(data, at)
+            else:
+                handle(bytes(data[at + _HEADER : end]), True)
+            at = end
+        return at
+
+    # Messages that go on in the next piece
+
+    def _hold(self, data: Buffer, at: int) -> int:
+        """Take from `data` what the message that is held needs, and read it when that is all; where it ends."""
+        held, size = self._held, len(data)
+        if len(held) < _HEADER:
+            start, at = at, min(at + _HEADER - len(held), size)
+            held += data[start:at]
+            if len(held) < _HEADER:
+                return at
+        kind, length = _header(held)
+        limit, handle = self._kinds.get(kind) or _unknown(kind)
+        if not 4 <= length <= limit:
+            raise ProtocolError(f"invalid message length {length} of {chr(kind)}")
+        wanted = _HEADER if kind == _COPY_DATA else min(length + 1, MAX_HELD)
+        start, at = at, min(at + wanted - len(held), size)
+        held += data[start:at]
+        if len(held) == wanted:
+            self._held = bytearray()
+            self._left = length + 1 - wanted
+            self._read_held(kind, length, handle, bytes(held))
+        return at
+
+    def _read_held(
+        self, kind: int, length: int, handle: Callable[[bytes, bool], None], message: bytes
+    ) -> None:
+        if kind == _COPY_DATA:
+            self._copied += length - 4
+        elif self._left and kind in (_QUERY, _PARSE):
+            self._begin_long(kind, message[_HEADER:])
+        else:
+            handle(message[_HEADER:], not self._left)
+
+    def _begin_long(self, kind: int, body: bytes) -> None:
+        name, rest = (b"", body) if kind == _QUERY else _split(body)
+        text = _LongText(self._text_limit)
+        text.feed(rest)
+        request = self._new(Kind.QUERY if kind == _QUERY else Kind.PREPARE, None)
+        request.statement = name[:MAX_NAME]
+        self._long = request, text
+
+    def _skip(self, data: Buffer, at: int) -> int:
+        start, at = at, min(at + self._left, len(data))
+        self._left -= at - start
+        if self._long is not None:
+            request, text = self._long
+            text.feed(bytes(data[start:at]))
+            if not self._left:
+                self._long = None
+                request.text = text.text()
+                self._accept(request)
+        return at
+
+    # What the messages mean
+
+    def _new(self, kind: Kind, text: Text | None) -> Request:
+        self._count += 1
+        return Request(self._count, kind, text)
+
+    def _accept(self, request: Request) -> None:
+        """A statement's text is complete."""
+        self.pending.add(request)
+        if request.kind is Kind.PREPARE:
+            request.written = request.returned = False
+            self._statements.add(request.statement, request)
+            self._unexecuted.append(request)
+        else:
+            self._events.append(request)
+
+    def _text(self, body: bytes, start: int = 0) -> Text:
+        end = body.find(b"\0", start)
+        if end < 0:
+            end = len(body)
+        size = end - start
+        if size <= self._text_limit:
+            return Text(body[start:end], size)
+        return Text(body[start : start + self._text_limit], size, hashlib.sha256(body[start:end]).hexdigest())
+
+    def _query(self, body: bytes, _whole: bool) -> None:
+        self._accept(self._new(Kind.QUERY, self._text(body)))
+
+    def _parse(self, body: bytes, _whole: bool) -> None:
+        name, _ = _split(body)
+        request = self._new(Kind.PREPARE, self._text(body, len(name) + 1))
+        request.statement = name[:MAX_NAME]
+        self._accept(request)
+
+    def _bind(self, body: bytes, whole: bool) -> None:
+        name, rest = _split(body)
+        statement, rest = _split(rest)
+        statement = statement[:MAX_NAME]
+        portal = _Portal(statement, self._statements.get(statement))
+        if self._values:
+            portal.value_count, portal.values = read_values(rest, whole=whole)
+        if not name:
+            self._portal = portal
+            return
+        self._portals[name[:MAX_NAME]] = portal
+        if len(self._portals) > MAX_PORTALS:
+            self._portals.popitem(last=False)
+
+    def _execute(self, body: bytes, _whole: bool) -> None:
+        name, rest = _split(body)
+        portal = self._portals.get(name[:MAX_NAME], _Portal()) if name else self._portal
+        self._count += 1
+        prepared, text = portal.prepared, None
+        if prepared is not None:
+            text, prepared.written = prepared.text, True
+        request = Request(
+            self._count,
+            Kind.EXECUTE,
+            text,
+            portal.statement,
+            portal.values,
+            portal.value_count,
+            int.from_bytes(rest),
+        )
+        self.pending.add(request)
+        self._events.append(request)
+
+    def _sync(self, _body: bytes, _whole: bool) -> None:
+        self.pending.add(None)
+
+    def _close(self, body: bytes, _whole: bool) -> None:
+        name, _ = _split(body[1:])
+        if body[:1] == b"S":
+            self._statements.drop(name[:MAX_NAME])
+        else:
+            self._portals.pop(name[:MAX_NAME], None)
+
+    def _call(self, body: bytes, _whole: bool) -> None:
+        request = self._new(Kind.CALL, None)
+        request.function = int.from_bytes(body[:4])
+        self._accept(request)
+
+    def _copy_done(self, _body: bytes, _whole: bool) -> None:
+        self._end_copy(failed=False)
+
+    def _copy_failed(self, _body: bytes, _whole: bool) -> None:
+        self._end_copy(failed=True)
+
+    def _end_copy(self, *, failed: bool) -> None:
+        self._events.append(CopyIn(self._count, self._copied, failed))
+        self._copied = 0
+        self.pending.end_copy()
+
+    def _write_unexecuted(self) -> None:
+        """What was parsed and not executed in this piece is written for itself: no text passes without a record."""
+        for request in self._unexecuted:
+            if not request.written:
+                request.written = request.returned = True
+                self._events.append(request)
+        self._unexecuted.clear()
+
+
+def _unknown(kind: int) -> tuple[int, Callable[[bytes, bool], None]]:
+    raise ProtocolError(f"invalid frontend message type {kind}")
+
+
+def _pass(_body: bytes, _whole: bool) -> None:
+    """Describe, Flush, Terminate: of no interest here."""
+
+
+def _split(body: bytes) -> tuple[bytes, bytes]:
+    """A string that ends with NUL, and what follows it."""
+    string, end, rest = body.partition(b"\0")
+    if not end:
+        raise ProtocolError("invalid string in message")
+    return string, rest

@@ -1,0 +1,173 @@
+"""What clients ask for, as it is written to the log; and what is outstanding."""
+
+import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+# PostgreSQL cuts the names of statements and portals at NAMEDATALEN - 1, and so do we: two names that it takes for one
+# must be one here.
+MAX_NAME = 63
+# Drivers keep some hundreds of statements (pgJDBC: 256). Those used longest ago go first.
+MAX_STATEMENTS = 1000
+MAX_STATEMENT_BYTES = 256 * 1024
+MAX_PORTALS = 100
+# As long as there are more, the client is not read. A reply to each is under way or in a buffer of the kernel's.
+MAX_PENDING = 10_000
+
+
+class Kind(Enum):
+    QUERY = "query"
+    PREPARE = "prepare"
+    """a statement that was parsed, and not executed in the same piece"""
+    EXECUTE = "execute"
+    CALL = "call"
+    """of a function by its number, which needs no text"""
+
+
+class Text:
+    """The text of a statement: its first bytes, how long it is, and the SHA-256 of all of it."""
+
+    __slots__ = ("_sha256", "data", "size")
+
+    def __init__(self, data: bytes, size: int, sha256: str = "") -> None:
+        self.data = data
+        self.size = size
+        self._sha256 = sha256
+
+    @property
+    def cut(self) -> bool:
+        return self.size > len(self.data)
+
+    @property
+    def sha256(self) -> str:
+        # Of a text that is here as a whole it is calculated when the log is written, by another thread than this.
+        return self._sha256 or hashlib.sha256(self.data).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Text) and (self.size, self.sha256) == (other.size, other.sha256)
+
+    __hash__ = None  # type: ignore[assignment]  # texts are compared in tests, and kept in no set
+
+    def __repr__(self) -> str:
+        return f"Text({self.data[:40]!r}, {self.size})"
+
+
+@dataclass(slots=True)
+class Value:
+    """A value that was bound: its first bytes, or None for NULL."""
+
+    data: bytes | None
+    size: int = 0
+    binary: bool = False
+
+
+@dataclass(slots=True)
+class Request:
+    """`text` is what the client sent last under that name, or None when nothing is known of it.
+
+    Nobody but the server knows whether a statement was accepted, so a client may have one text here and another one
+    there, by a Parse that fails. This is why every text is in the log before it is passed on, executed or not.
+    """
+
+    number: int
+    kind: Kind
+    text: Text | None
+    statement: bytes = b""
+    values: tuple[Value, ...] = ()
+    value_count: int = 0
+    max_rows: int = 0
+    function: int = 0
+    written: bool = True
+    """Whether the text went to the log; for PREPARE"""
+    returned: bool = True
+    """Whether the request itself did, so that its result is wanted; for PREPARE"""
+
+
+@dataclass(slots=True)
+class CopyIn:
+    """The end of what a client sent for COPY FROM STDIN, for request `number`."""
+
+    number: int
+    size: int
+    failed: bool
+
+
+class Statements:
+    """Prepared statements by name, those used last."""
+
+    def __init__(self) -> None:
+        self._requests: OrderedDict[bytes, Request] = OrderedDict()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def add(self, name: bytes, request: Request) -> None:
+        self.drop(name)
+        self._requests[name] = request
+        self._size += _kept(request)
+        while len(self._requests) > MAX_STATEMENTS or self._size > MAX_STATEMENT_BYTES:
+            _, oldest = self._requests.popitem(last=False)
+            self._size -= _kept(oldest)
+
+    def get(self, name: bytes) -> Request | None:
+        request = self._requests.get(name)
+        if request is not None:
+            self._requests.move_to_end(name)
+        return request
+
+    def drop(self, name: bytes) -> None:
+        request = self._requests.pop(name, None)
+        if request is not None:
+            self._size -= _kept(request)
+
+
+def _kept(request: Request) -> int:
+    return len(request.text.data) if request.text else 0
+
+
+class Pending:
+    """What the server has still to answer, in order; None stands for a Sync. Both directions know it."""
+
+    __slots__ = ("_queue", "copying")
+
+    def __init__(self) -> None:
+        self._queue: deque[Request | None] = deque()
+        self.copying = False
+        """Whether the server waits for COPY data."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    def __iter__(self) -> Iterator[Request | None]:
+        return iter(self._queue)
+
+    def add(self, request: Request | None) -> None:
+        self._queue.append(request)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more is under way than one request, with the Sync that ends it."""
+        return len(self._queue) > 2 or (len(self._queue) == 2 and self._queue[1] is not None)
+
+    @property
+    def first(self) -> Request | None:
+        return self._queue[0] if self._queue else None
+
+    def take(self) -> Request | None:
+        return self._queue.popleft()
+
+    def end_copy(self) -> None:
+        """The client has no more data: a Sync that it sent since the COPY began was swallowed by the server.
+
+        "The backend will ignore any Flush or Sync messages received during copy-in mode": clients send one with each
+        Execute, before they know that it is a COPY.
+        """
+        while self.copying and self._queue and self._queue[-1] is None:
+            self._queue.pop()
+        self.copying = False
