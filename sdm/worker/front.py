@@ -164,7 +164,9 @@ class Front:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self._pending) >= self._limits.pending:
             self._evict()
-        task = self._loop.create_task(self._serve(sock, address[0]), name="connection")
+        task = self._loop.create_task(
+            self._serve(sock, self._speaks_for_others(address[0])), name="connection"
+        )
         self._pending[task] = self._loop.time() + self._limits.handshake
         task.add_done_callback(self._done)
         return True
@@ -196,11 +198,11 @@ class Front:
         if not task.cancelled() and (error := task.exception()):
             raise error  # no fault of the peer's: the loop logs it with its traceback
 
-    async def _serve(self, sock: socket.socket, peer: str) -> None:
+    async def _serve(self, sock: socket.socket, header_is_due: bool) -> None:
         stream = Stream(sock)
         self._counts["accepted"] += 1
         try:
-            self._counts[await self._see_through(stream, peer)] += 1
+            self._counts[await self._see_through(stream, header_is_due)] += 1
         except Refused as refusal:
             self._counts[str(refusal)] += 1
         except ssl.SSLError:
@@ -210,23 +212,31 @@ class Front:
         finally:
             stream.close()
 
-    async def _see_through(self, stream: Stream, peer: str) -> str:
-        if self._speaks_for_others(peer):
+    async def _see_through(self, stream: Stream, header_is_due: bool) -> str:
+        if not await self._begin(stream, header_is_due):
+            return "closed"  # how balancers look whether anybody is there
+        self._allow(self._limits.request)
+        # Here, and not deeper: ten thousand that have shaken hands may wait for it.
+        data = await stream.receive(_CHUNK)
+        answered = await _answer(stream, data)
+        self._allow(self._limits.goodbye)
+        await stream.finish()
+        return "answered" if answered else "closed"
+
+    async def _begin(self, stream: Stream, header_is_due: bool) -> bool:
+        """As far as TLS; whether anybody is there."""
+        if header_is_due:
             await _read_proxy_header(stream)
         first = await stream.arrived(len(proxy_protocol.V2_SIGNATURE))
         if not first:
-            return "closed"  # how balancers look whether anybody is there
+            return False
         if proxy_protocol.is_header(first):
             raise Refused("proxy_header")
         if self._context is not None:
             # OpenSSL begins with 30 kB: half a record is left to the kernel.
             await stream.arrived(min(tls.record_length(first), _CHUNK))
             self._counts["resumed" if await stream.start_tls(self._context) else "full_handshake"] += 1
-        self._allow(self._limits.request)
-        answered = await _answer(stream)
-        self._allow(self._limits.goodbye)
-        await stream.finish()
-        return "answered" if answered else "closed"
+        return True
 
     def _speaks_for_others(self, peer: str) -> bool:
         if not self._trusted:
@@ -251,9 +261,8 @@ async def _read_proxy_header(stream: Stream) -> None:
     raise Refused("proxy_header")
 
 
-async def _answer(stream: Stream) -> bool:
-    data = await stream.receive(_CHUNK)
-    exchange = Exchange()  # only now: those who never say anything need none
+async def _answer(stream: Stream, data: bytes) -> bool:
+    exchange = Exchange()
     while data:
         if exchange.feed(data) is not None:
             await stream.send(exchange.answer(*NOT_FOUND))
