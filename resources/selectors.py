@@ -11,6 +11,7 @@ from django.http import Http404
 
 from audit.services import Actor, require
 from clusters.models import Cluster
+from clusters.tags import Pairs, tags_by_owner
 from resources.kinds import KINDS
 from resources.models import Credential, Resource
 from search.fields import Choice, Host, Tags, Text
@@ -62,10 +63,33 @@ def resource_or_404(actor: Actor, resource_id: str, permission: str = "resources
     return found
 
 
-def resource_rows() -> QuerySet[Resource]:
-    """For lists: a page of it takes three queries, whatever its length. The clusters are not joined, for that would
-    be done for all that match, before fifty of them are taken."""
-    return Resource.objects.prefetch_related("cluster", "tags")
+@dataclass(frozen=True, slots=True)
+class ResourceRow:
+    """A resource as a list shows it."""
+
+    resource: Resource
+    tags: Pairs
+    # Empty in the list of one cluster.
+    cluster_name: str = ""
+
+
+def listed_resources() -> QuerySet[Resource]:
+    """With the columns that a list shows, and that it can be sorted by."""
+    return Resource.objects.only(
+        "name", "name_folded", "kind", "cluster_id", "hostname", "port", "healthy", "created_at"
+    )
+
+
+def resource_rows(resources: Sequence[Resource], *, of_one_cluster: bool) -> list[ResourceRow]:
+    """The clusters are not joined to the resources, for that would be done for all that match, before fifty of them
+    are taken."""
+    tags = tags_by_owner(Resource, [resource.pk for resource in resources])
+    ids = set() if of_one_cluster else {resource.cluster_id for resource in resources}
+    names = dict(Cluster.objects.filter(pk__in=ids - {None}).values_list("pk", "name"))
+    return [
+        ResourceRow(resource, tags.get(resource.pk, []), names.get(resource.cluster_id or "", ""))
+        for resource in resources
+    ]
 
 
 def not_attached_to(cluster: Cluster) -> Q:

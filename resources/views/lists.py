@@ -19,23 +19,24 @@ from ui.responses import is_fragment_request
 
 
 def listing_context(
-    request: AccountRequest, rows: QuerySet[Resource], *, narrow: bool = False
+    request: AccountRequest, resources: QuerySet[Resource], *, of_one_cluster: bool = False
 ) -> dict[str, Any]:
     listing = list_rows(
         request,
-        rows,
+        resources,
         selectors.RESOURCE_FILTERS,
         sorts=selectors.RESOURCE_SORTS,
         counted_to=selectors.COUNTED_TO,
-        narrow=narrow,
+        narrow=of_one_cluster,
     )
-    return {"listing": listing, "sort": listing.sort, "rows": listing.page.rows}
+    rows = selectors.resource_rows(listing.page.rows, of_one_cluster=of_one_cluster)
+    return {"listing": listing, "sort": listing.sort, "rows": rows}
 
 
 @require_safe
 def resource_list(request: AccountRequest) -> HttpResponse:
     require(request.user, "resources.view")
-    context = listing_context(request, selectors.resource_rows())
+    context = listing_context(request, selectors.listed_resources())
     part = "#results" if is_fragment_request(request) else ""
     return render(request, f"resources/resource_list.html{part}", context)
 
@@ -59,8 +60,8 @@ def cluster_suggestions(request: AccountRequest) -> HttpResponse:
 def cluster_resources(request: AccountRequest, cluster_id: str) -> HttpResponse:
     require(request.user, "resources.view")
     cluster = cluster_or_404(request.user, cluster_id)
-    attached = cluster.resources.prefetch_related("tags")
-    context = listing_context(request, attached, narrow=True)
+    attached = selectors.listed_resources().filter(cluster=cluster)
+    context = listing_context(request, attached, of_one_cluster=True)
     context |= {"cluster": cluster, "tab": "resources"}
     if is_fragment_request(request):
         return render(request, "resources/cluster_resources.html#results", context)

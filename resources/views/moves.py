@@ -33,7 +33,9 @@ def cluster_attach(request: AccountRequest, cluster_id: str) -> HttpResponse:
     """Resources that are attached elsewhere or nowhere, to pick several from."""
     require(request.user, "resources.change")
     cluster = cluster_or_404(request.user, cluster_id)
-    context = listing_context(request, selectors.resource_rows().filter(selectors.not_attached_to(cluster)))
+    context = listing_context(
+        request, selectors.listed_resources().filter(selectors.not_attached_to(cluster))
+    )
     context |= {"cluster": cluster, "tab": "resources"}
     if is_fragment_request(request):
         return render(request, "resources/cluster_attach.html#results", context)

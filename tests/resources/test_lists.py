@@ -16,7 +16,7 @@ def tab(cluster):
 
 
 def names(response):
-    return [resource.name for resource in response.context["rows"]]
+    return [row.resource.name for row in response.context["rows"]]
 
 
 def test_rows_say_what_and_where(alice, alice_client):

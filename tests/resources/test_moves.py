@@ -134,7 +134,7 @@ def test_detaching_and_undoing_lead_back_to_the_list_as_it_was(alice, alice_clie
     one = make_resource(alice, "one & two", cluster=here, tags={"Team": "a b"})
     shown = {"q": 'tags:"Team=a b" &', "sort": "-created"}
     page = alice_client.get(f"/networking/proxy-clusters/{here.pk}/", shown)
-    assert [resource.pk for resource in page.context["rows"]] == [one.pk]
+    assert [row.resource.pk for row in page.context["rows"]] == [one.pk]
     (query,) = re.findall(r'name="query" value="([^"]*)"', page.content.decode())
     data = {"move": move(one, here, None), "back": here.pk, "query": html.unescape(query)}
     response = alice_client.post(MOVES, data, follow=True)

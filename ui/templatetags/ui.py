@@ -1,52 +1,27 @@
 """Tags and filters for all templates."""
 
-import datetime as dt
-from functools import lru_cache
-from typing import Any, Protocol
-from urllib.parse import quote
+from collections.abc import Iterable
+from typing import Protocol
 
 from django import template
+from django.template.defaulttags import querystring
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
-from heroicons.templatetags.heroicons import heroicon_micro
+from django.utils.safestring import SafeString, mark_safe
 
-from search.grammar import Pattern, Term
-from ui import messages, text
+from ui import cells, messages, text
 from ui.pagination import Sort
 
 register = template.Library()
 
+# What tells that a column is sorted, upwards and downwards.
+_ARIA_SORT = mark_safe(' aria-sort="ascending"'), mark_safe(' aria-sort="descending"')
+_ARROW = mark_safe(' <span aria-hidden="true">↑</span>'), mark_safe(' <span aria-hidden="true">↓</span>')
+
 register.filter("visible", text.visible)
 register.filter("undo", messages.undo_of)
-
-# The longest first; a moment that is nearer than a minute is "just now".
-_UNITS = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
-
-
-@register.filter
-def ago(moment: dt.datetime | None) -> SafeString | str:
-    """A `<time>` that reads "3 days ago" or "in 2 hours" and shows the exact UTC time on hover."""
-    if moment is None:
-        return ""
-    moment = moment.astimezone(dt.UTC)
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
-        moment.isoformat(timespec="seconds"),
-        moment.strftime("%Y-%m-%d %H:%M:%S"),
-        _distance((timezone.now() - moment).total_seconds()),
-    )
-
-
-def _distance(seconds: float) -> str:
-    size = abs(seconds)
-    for unit, length in _UNITS:
-        if size >= length:
-            count = int(size // length)
-            words = f"{count} {unit}{'' if count == 1 else 's'}"
-            return f"{words} ago" if seconds > 0 else f"in {words}"
-    return "just now"
+register.filter("ago", cells.ago)
+register.simple_tag(cells.copy_button)
 
 
 class TagLike(Protocol):
@@ -55,17 +30,9 @@ class TagLike(Protocol):
 
 
 @register.simple_tag
-def tag_filter(tag: TagLike) -> str:
-    """The search for this tag, ready for a query string."""
-    return quote(str(Term("tags", Pattern((f"{tag.key}={tag.value}",)))), safe="")
-
-
-@register.simple_tag
-@lru_cache
-def small_icon(name: str) -> str:
-    """A drawing that says nothing a word does not. Made once: for each row of a list it took a fifth of the page."""
-    drawing: str = heroicon_micro(name, size=16, aria_hidden="true")
-    return drawing
+def tag_list(tags: Iterable[TagLike], url: str = "") -> SafeString:
+    """Tags of an object; with the `url` of a list, each leads to all in it that have the tag."""
+    return cells.tag_list(((tag.key, tag.value) for tag in tags), url)
 
 
 @register.simple_tag
@@ -76,14 +43,16 @@ def live_attributes(url_name: str, *args: str) -> SafeString:
     )
 
 
-@register.inclusion_tag("components/sort.html", takes_context=True)
-def sort_heading(context: template.Context, column: str, label: str) -> dict[str, Any]:
+@register.simple_tag(takes_context=True)
+def sort_heading(context: template.Context, column: str, label: str) -> SafeString:
     """A `<th>` whose link sorts by `column`, or turns the order round where it already does."""
     sort: Sort = context["sort"]
-    return {
-        "request": context["request"],
-        "column": column,
-        "label": label,
-        "sort": sort,
-        "next_sort": f"-{column}" if sort.column == column and not sort.descending else column,
-    }
+    is_sorted = sort.column == column
+    next_sort = f"-{column}" if is_sorted and not sort.descending else column
+    return format_html(
+        '<th scope="col"{}><a href="{}">{}{}</a></th>',
+        _ARIA_SORT[sort.descending] if is_sorted else "",
+        querystring(context, sort=next_sort, after=None, before=None),
+        label,
+        _ARROW[sort.descending] if is_sorted else "",
+    )
