@@ -1,4 +1,4 @@
-"""What is done every few seconds, by one process for all: workers that have fallen silent are dead."""
+"""What is done every few seconds, by one process for all: restarts, and workers that have fallen silent."""
 
 import asyncio
 import datetime as dt
@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from api.calls import Threads
+from clusters.restarts import restarts_look
 from clusters.workers import MISSED_HEARTBEATS, workers_forget, workers_lost
 from events import leases, sources
 
@@ -46,6 +47,7 @@ class Upkeep:
     def _turn(self, every: float) -> None:
         if not leases.take(JOB, holder=self._holder, seconds=every * 4):
             return
+        restarts_look(at=timezone.now())
         if time.monotonic() - self._since < self._silence:
             return
         lost = workers_lost(silent_since=timezone.now() - dt.timedelta(seconds=self._silence))

@@ -16,6 +16,7 @@ from api.reaching import Reaching
 from authority.services import Issued
 from clusters.configuration import Configuration, configuration_of
 from clusters.models import Worker
+from clusters.restarts import Turn, turn_of
 from clusters.workers import Refused, certificate_renew, standing, topics_of, worker_topic
 from events.hub import Hub, Subscription
 from events.publishing import publish
@@ -87,7 +88,8 @@ class Workers(WorkersServicer):
             raise
         self._pulse.heard(worker.pk, messages.report(request))
         if request.configuration_generation == worker.cluster.configuration_generation:
-            return v1.HeartbeatResponse()
+            turn = await self._threads.run(turn_of, worker, at=timezone.now())
+            return v1.HeartbeatResponse(instruction=messages.restart(turn) if turn else None)
         current = await self._threads.run(configuration_of, worker.cluster)
         instruction = v1.Instruction(configuration=_configuration(current))
         return v1.HeartbeatResponse(instruction=instruction)
@@ -143,13 +145,15 @@ class Workers(WorkersServicer):
         sent = None
         while True:
             try:
-                current = await self._threads.run(_as_it_is, worker)
+                current, turn = await self._threads.run(_as_it_is, worker)
             except Refused as refused:
                 await context.write(messages.stop(refused.reason, str(refused)))
                 raise
             if current.generation != sent:
                 sent = current.generation
                 await context.write(v1.Instruction(configuration=_configuration(current)))
+            if turn is not None:
+                await context.write(messages.restart(turn))
             await _something_new(news, stream)
 
     async def _end(self) -> None:
@@ -202,8 +206,9 @@ async def _something_new(news: Subscription, stream: _Stream) -> None:
         return
 
 
-def _as_it_is(worker: Worker) -> Configuration:
-    return configuration_of(standing(worker.pk, access_key=worker.access_key).cluster)
+def _as_it_is(worker: Worker) -> tuple[Configuration, Turn | None]:
+    worker = standing(worker.pk, access_key=worker.access_key)
+    return configuration_of(worker.cluster), turn_of(worker, at=timezone.now())
 
 
 def _configuration(current: Configuration) -> v1.Configuration:
@@ -223,4 +228,5 @@ def _application(request: v1.RegisterRequest, address: str) -> joining.Applicati
         host_name=messages.host_name(request),
         version=messages.version(request),
         source_address=address,
+        maintenance_hour=messages.maintenance_hour(request),
     )

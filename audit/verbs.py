@@ -72,6 +72,17 @@ class Verb(StrEnum):
         "disconnected a worker of proxy cluster {entity}",
     )
 
+    WORKER_RESTART_REQUESTED = (
+        "proxy worker restart requested",
+        _CLUSTER,
+        "asked a worker of proxy cluster {entity} to restart",
+    )
+    WORKER_RESTART_WITHDRAWN = (
+        "proxy worker restart withdrawn",
+        _CLUSTER,
+        "withdrew the restart of a worker of proxy cluster {entity}",
+    )
+
     KEY_CREATED = "proxy cluster key created", _KEY, "created proxy cluster key {entity}"
     KEY_DELETED = "proxy cluster key deleted", _KEY, "deleted proxy cluster key {entity}"
 

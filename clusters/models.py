@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from clusters.windows import DEFAULT_HOUR
 from sdm.contract import ids
 from sdm.contract.address import MAX_HOST_LENGTH
 from sdm.contract.address import MAX_LENGTH as MAX_ADDRESS_LENGTH
@@ -149,6 +150,7 @@ class Worker(models.Model):
 
     ONLINE: ClassVar[tuple[State, ...]] = (State.STARTED, State.VERIFYING_RESTART, State.AWAITING_RESTART)
     GONE: ClassVar[tuple[State, ...]] = (State.STOPPED, State.DEAD)
+    RESTART_PENDING: ClassVar[tuple[State, ...]] = (State.VERIFYING_RESTART, State.AWAITING_RESTART)
 
     id = models.CharField(primary_key=True, max_length=ids.MAX_LENGTH, default=new_worker_id, editable=False)
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="workers", db_index=False)
@@ -170,6 +172,10 @@ class Worker(models.Model):
     configuration_generation = models.PositiveBigIntegerField(default=0)
     # Why it was told to stop, a `sdm.contract.reasons.Reason`; empty while it may run, or when it left by itself.
     stopped_reason = models.CharField(max_length=32, blank=True)
+    # While a restart is pending or under way (`clusters.restarts`).
+    restart_requested_at = models.DateTimeField(null=True)
+    # The hour, UTC, in which it may restart in any case when its cluster has no windows: the worker's own setting.
+    maintenance_hour = models.PositiveSmallIntegerField(default=DEFAULT_HOUR)
     joined_at = models.DateTimeField(default=timezone.now)
 
     objects = WorkerQuerySet.as_manager()
@@ -180,6 +186,9 @@ class Worker(models.Model):
             models.Index(
                 fields=["access_key", "state"], name="worker_key_state"
             ),  # counts, what a key started
+            models.Index(
+                fields=["cluster"], condition=Q(restart_requested_at__isnull=False), name="worker_restart"
+            ),  # who is to restart: few, looked for every few seconds
         ]
 
     def __str__(self) -> str:
@@ -192,6 +201,10 @@ class Worker(models.Model):
     @property
     def is_gone(self) -> bool:
         return self.state in self.GONE
+
+    @property
+    def awaits_restart(self) -> bool:
+        return self.state in self.RESTART_PENDING
 
     @property
     def stopped_because(self) -> str:

@@ -1,14 +1,15 @@
 """What is read of clusters, always by someone who may."""
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Case, Count, Q, QuerySet, When
+from django.db.models import Case, Count, Q, When
 from django.http import Http404
 
 from audit.services import Actor, require
-from clusters.models import Cluster, ClusterTag, Worker
-from clusters.tags import Pairs, tags_by_owner
+from clusters.models import Cluster, ClusterTag, MaintenanceWindow, Worker
+from clusters.windows import WindowRule, default_windows, expectation
 from search.counting import RowCount
 from search.fields import Address, Tags, Text
 from search.filters import Filters
@@ -48,7 +49,6 @@ class ClusterRow:
     cluster: Cluster
     workers: WorkerCount
     resources: int
-    tags: Pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +94,10 @@ def resource_counts(cluster_ids: Sequence[str]) -> dict[str, int]:
     return dict(counted.values_list("cluster_id", "count"))
 
 
-def listed_clusters() -> QuerySet[Cluster]:
-    """With the columns that a list shows, and that it can be sorted by."""
-    return Cluster.objects.only("name", "name_folded", "address", "workers_online", "created_at")
-
-
 def cluster_rows(clusters: Sequence[Cluster]) -> list[ClusterRow]:
     ids = [cluster.pk for cluster in clusters]
-    workers, resources, tags = worker_counts(ids), resource_counts(ids), tags_by_owner(Cluster, ids)
-    return [
-        ClusterRow(cluster, workers[cluster.pk], resources.get(cluster.pk, 0), tags.get(cluster.pk, []))
-        for cluster in clusters
-    ]
+    workers, resources = worker_counts(ids), resource_counts(ids)
+    return [ClusterRow(cluster, workers[cluster.pk], resources.get(cluster.pk, 0)) for cluster in clusters]
 
 
 def cluster_head(cluster: Cluster) -> ClusterHead:
@@ -124,6 +116,20 @@ def workers_of(cluster: Cluster) -> Sequence[Worker]:
     """Those that run first, the one that joined last on top; the gone ones until they have faded."""
     rank = Case(When(state__in=Worker.GONE, then=1), default=0)
     return list(cluster.workers.shown().order_by(rank, "-joined_at", "pk")[:MAX_WORKERS_SHOWN])
+
+
+def windows_of(cluster_id: str) -> list[WindowRule]:
+    rows = MaintenanceWindow.objects.filter(cluster=cluster_id)
+    return [WindowRule(*row) for row in rows.values_list("cron_schedule", "require_idleness")]
+
+
+def restarts_expected(cluster: Cluster, workers: Sequence[Worker], at: dt.datetime) -> dict[str, str]:
+    """Of those that wait for a restart, by id: when it comes, in words."""
+    waiting = [worker for worker in workers if worker.awaits_restart]
+    windows = windows_of(cluster.pk) if waiting else []
+    return {
+        worker.pk: expectation(windows or default_windows(worker.maintenance_hour), at) for worker in waiting
+    }
 
 
 def is_name_taken(name: str, *, but: Cluster | None = None) -> bool:

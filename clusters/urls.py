@@ -19,6 +19,16 @@ urlpatterns = [
         name="worker-disconnection",
     ),
     path(
+        "networking/proxy-clusters/<slug:cluster_id>/workers/<slug:worker_id>/restart/",
+        worker_views.worker_restart,
+        name="worker-restart",
+    ),
+    path(
+        "networking/proxy-clusters/<slug:cluster_id>/workers/<slug:worker_id>/restart/withdrawal/",
+        worker_views.worker_restart_withdrawal,
+        name="worker-restart-withdrawal",
+    ),
+    path(
         "networking/proxy-clusters/<slug:cluster_id>/reach/", worker_views.cluster_reach, name="cluster-reach"
     ),
     path(

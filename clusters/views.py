@@ -32,7 +32,7 @@ def cluster_list(request: AccountRequest) -> HttpResponse:
     require(request.user, "clusters.view")
     listing = list_rows(
         request,
-        selectors.listed_clusters(),
+        Cluster.objects.prefetch_related("tags"),
         selectors.CLUSTER_FILTERS,
         sorts=selectors.CLUSTER_SORTS,
         ties=selectors.CLUSTER_TIES,
@@ -92,7 +92,9 @@ def cluster_head(request: AccountRequest, cluster_id: str) -> HttpResponse:
 @require_safe
 def cluster_workers(request: AccountRequest, cluster_id: str) -> HttpResponse:
     cluster = selectors.cluster_or_404(request.user, cluster_id)
-    context = {"workers": selectors.workers_of(cluster)}
+    workers = selectors.workers_of(cluster)
+    expected = selectors.restarts_expected(cluster, workers, timezone.now())
+    context = {"rows": [(worker, expected.get(worker.pk)) for worker in workers]}
     if is_fragment_request(request):
         return live_response(
             request, "clusters/cluster_workers.html#workers", {**context, "cluster": cluster}

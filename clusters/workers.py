@@ -54,6 +54,7 @@ class Report:
     cpu_percent: int
     configuration_generation: int
     problems: tuple[str, ...]
+    version: str
 
 
 def topics_of(worker: Worker) -> tuple[str, ...]:
@@ -89,7 +90,13 @@ def worker_or_404(actor: Actor, cluster_id: str, worker_id: str, permission: str
 
 
 def worker_joined(
-    *, cluster: Cluster, access_key: str, host_name: str, version: str, source_address: str
+    *,
+    cluster: Cluster,
+    access_key: str,
+    host_name: str,
+    version: str,
+    source_address: str,
+    maintenance_hour: int,
 ) -> Worker:
     """A row for a worker that has proved its key; inside the transaction of the proof."""
     worker = Worker.objects.create(
@@ -98,6 +105,7 @@ def worker_joined(
         host_name=host_name,
         version=version,
         source_address=source_address,
+        maintenance_hour=maintenance_hour,
     )
     after = {"worker": worker.pk, "host name": host_name, "version": version, "key": access_key}
     record(actor=None, verb=Verb.WORKER_JOINED, entity=cluster, after=after)
@@ -166,9 +174,18 @@ def _differences(worker: Worker, report: Report, at: dt.datetime) -> dict[str, A
         "cpu_percent": report.cpu_percent,
         "configuration_generation": report.configuration_generation,
         "problems": list(report.problems),
+        "version": report.version or worker.version,
+        **_restarted(worker, report),
     }
     values = {name: value for name, value in said.items() if getattr(worker, name) != value}
     return values | {"state_changed_at": at} if "state" in values else values
+
+
+def _restarted(worker: Worker, report: Report) -> dict[str, Any]:
+    """A worker does not know of a restart before its turn comes, and afterwards it has started."""
+    if worker.restart_requested_at is None or report.state not in (Worker.State.NEW, Worker.State.STARTED):
+        return {}
+    return {"state": worker.state} if worker.awaits_restart else {"restart_requested_at": None}
 
 
 # --- Seen from outside --------------------------------------------------------------------------

@@ -55,6 +55,7 @@ class Application:
     host_name: str
     version: str
     source_address: str
+    maintenance_hour: int
 
     def is_signed_with(self, public_key: bytes) -> bool:
         signed = proof.registration(self.nonce, self.csr)
@@ -155,6 +156,7 @@ def _admit(application: Application) -> Joined:
         host_name=application.host_name,
         version=application.version,
         source_address=application.source_address,
+        maintenance_hour=application.maintenance_hour,
     )
     issued = issue_worker(
         cluster_id=key.cluster_id,

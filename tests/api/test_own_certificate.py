@@ -19,6 +19,7 @@ from authority.models import Certificate, CertificateAuthority, Purpose
 from authority.selectors import pins
 from clusters.models import Worker
 from tests.api.conftest import Ground
+from tests.api.worker import act, eventually
 from tests.worker.processes import Worker as WorkerProcess
 
 CONTROL = Purpose.CONTROL
@@ -92,12 +93,10 @@ def test_a_rotation_cuts_no_worker_off(
         async with serving("127.0.0.1:0", own) as port:
             processes.append(worker := start(ground, port, first, tmp_path))
             await says(worker, "Connected to the control plane")
-            await asyncio.to_thread(services.rotation_begin, actor=ground.alice, purpose=CONTROL)
-            await _reported(ground)
-            await asyncio.to_thread(
-                services.rotation_switch, actor=ground.alice, purpose=CONTROL, forced=True
-            )
-            second = (await asyncio.to_thread(pins, CONTROL))[1]
+            await act(lambda: services.rotation_begin(actor=ground.alice, purpose=CONTROL))
+            await eventually(lambda: _knows_the_next(ground), 20)
+            await act(lambda: services.rotation_switch(actor=ground.alice, purpose=CONTROL, forced=True))
+            second = (await act(lambda: pins(CONTROL)))[1]
             await asyncio.sleep(1)  # the API looks
             processes.append(late := start(ground, port, first, tmp_path))
             await says(late, "its authority was replaced")
@@ -109,13 +108,6 @@ def test_a_rotation_cuts_no_worker_off(
             await says(new, "Connected to the control plane", 2)
 
     asyncio.run(scene())
-
-
-async def _reported(ground: Ground) -> None:
-    """Until the worker works by the configuration that names the next authority."""
-    async with asyncio.timeout(20):
-        while not await asyncio.to_thread(_knows_the_next, ground):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
 
 
 def _knows_the_next(ground: Ground) -> bool:

@@ -23,11 +23,7 @@ from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as v1
 from sdm.pki import csr
 from tests.api.conftest import Ground
-from tests.api.worker import SimulatedWorker, eventually, refusal, with_database_closed
-
-
-async def act(work: Any) -> Any:
-    return await asyncio.to_thread(with_database_closed, work)
+from tests.api.worker import SimulatedWorker, act, eventually, refusal
 
 
 def row() -> Worker:

@@ -143,6 +143,10 @@ async def eventually(look: Callable[[], Any], seconds: float = 5) -> Any:
     return found
 
 
+async def act(work: Callable[[], Any]) -> Any:
+    return await asyncio.to_thread(with_database_closed, work)
+
+
 def with_database_closed(look: Callable[[], Any]) -> Any:
 
     try:
