@@ -113,7 +113,7 @@ class Replies:
                     most = self._most(walked)
                 if kind not in _PASSED or length < 4 or walked > most:
                     return self._begin_to_wait(data, at)
-            elif end > size and size - at < min(length, MAX_HELD):
+            elif end > size and size - at < min(length + 1, MAX_HELD):
                 self._held, self._left = bytes(data[at:]), 0
                 return b""
             else:
