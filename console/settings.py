@@ -11,6 +11,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 
 from console import api_names, env, first_run
+from sdm.contract import cookies
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("CONSOLE_DATA_DIR", str(BASE_DIR / "var"))).absolute()
@@ -42,12 +43,13 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else Non
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
 # One console has no say over other hosts below its name, nor over the browsers' preload lists.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+_cookie_prefix = cookies.HOST_PREFIX if _https else ""
 SESSION_COOKIE_SECURE = _https
 SESSION_COOKIE_AGE = 12 * 3600
-SESSION_COOKIE_NAME = "__Host-session" if _https else "session"
+SESSION_COOKIE_NAME = _cookie_prefix + cookies.SESSION
 CSRF_COOKIE_SECURE = _https
 CSRF_COOKIE_HTTPONLY = True
-CSRF_COOKIE_NAME = "__Host-csrf" if _https else "csrf"
+CSRF_COOKIE_NAME = _cookie_prefix + cookies.CSRF
 CSRF_FAILURE_VIEW = "console.views.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -2,6 +2,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -108,14 +109,19 @@ def test_the_session_is_another_one_after_sign_in(client, alice):
     session = client.session
     session["planted"] = "by somebody else"
     session.save()
-    client.cookies["session"] = before = session.session_key
+    client.cookies[settings.SESSION_COOKIE_NAME] = before = session.session_key
     submit_sign_in(client, alice.email)
     assert client.session.session_key != before
-    assert Client().get("/settings/security/", headers={"Cookie": f"session={before}"}).status_code == 302
+    assert (
+        Client()
+        .get("/settings/security/", headers={"Cookie": f"{settings.SESSION_COOKIE_NAME}={before}"})
+        .status_code
+        == 302
+    )
 
 
 def test_an_invented_session_id_is_not_taken_over(client, alice):
-    client.cookies["session"] = "a" * 32
+    client.cookies[settings.SESSION_COOKIE_NAME] = "a" * 32
     submit_sign_in(client, alice.email)
     assert client.session.session_key != "a" * 32
 

@@ -93,6 +93,11 @@ class HeadReader:
         """Nothing of a head has come."""
         return not self._buffer
 
+    def taken(self) -> bytes:
+        """The rest, which is somebody else's from now on."""
+        data, self._buffer, self._searched = self._buffer, b"", 0
+        return data
+
     def feed(self, data: bytes) -> bytes | None:
         self._buffer = self._buffer + data if self._buffer else data
         # RFC 9112, 2.2: an empty line before a request is forgiven, as some clients send one after a body.

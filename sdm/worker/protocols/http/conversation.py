@@ -1,0 +1,355 @@
+"""One client's requests, one after the other.
+
+There is one connection to the site, kept open between requests. Bodies pass piece by piece: the next is read when the
+other side has taken the one before it. A request whose body is still on its way when the answer comes is the last one.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from sdm.contract.endings import Ending
+from sdm.transport.relay.handoff import HandOff, Outcome
+from sdm.wire.http import bodies, heads, rewriting
+from sdm.wire.http.bodies import Body
+from sdm.wire.http.heads import Field, HeadReader, HttpError, RequestHead, ResponseHead
+from sdm.worker.protocols.http.connection import Connection, SiteLost
+from sdm.worker.protocols.http.site import site_of
+from sdm.worker.sessions.session import Client, Session
+from sdm.worker.spool import SpoolUnavailable
+from sdm.worker.upstream import Unreachable
+
+_CHUNK = 64 * 1024
+# Seconds without a byte of the client: between requests, and within one; and for a goodbye.
+IDLE, WITHIN, _GOODBYE = 300.0, 60.0, 2.0
+
+
+@dataclass(slots=True)
+class _Request:
+    head: RequestHead
+    body: Body
+    path: bytes
+    number: int
+    sent: int = 0
+    received: int = 0
+    is_logged: bool = False
+    fields: list[Field] = field(default_factory=list)
+
+    @property
+    def can_be_repeated(self) -> bool:
+        """Nothing was done by it if nothing was answered (RFC 9110, 9.2.2)."""
+        return self.body.is_complete and self.head.method in (b"GET", b"HEAD", b"OPTIONS")
+
+
+class _Over(Exception):
+    """The conversation ends here."""
+
+    def __init__(self, ending: Ending, message: str = "") -> None:
+        super().__init__(message or ending.sentence)
+        self.ending = ending
+
+
+class Conversation:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._client: Client = session.client
+        self._site = site_of(session.target)
+        self._reader = HeadReader()
+        self._connection: Connection | None = None
+        self._handoff: HandOff | None = None
+        self._sent = self._received = 0
+
+    async def run(self) -> HandOff | Outcome:
+        cut = asyncio.create_task(self._session.is_cut.wait())
+        ending, message = Ending.CLIENT_LEFT, ""
+        try:
+            while await self._serve_one(cut):
+                pass
+        except _Over as over:
+            ending, message = over.ending, str(over)
+        except SpoolUnavailable:
+            ending = Ending.LOG_UNAVAILABLE
+            await self._apologise(HTTPStatus.SERVICE_UNAVAILABLE, ending.sentence)
+        except TimeoutError:
+            ending = Ending.IDLE
+        except OSError:
+            ending = Ending.CLIENT_LOST
+        finally:
+            cut.cancel()
+        if self._handoff is not None:
+            return self._handoff
+        with contextlib.suppress(OSError, TimeoutError):  # whoever is gone needs no goodbye
+            async with asyncio.timeout(_GOODBYE):
+                await self._client.finish()
+        return Outcome(ending, message or ending.sentence, self._sent, self._received)
+
+    def hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # --- The request ---
+
+    async def _serve_one(self, cut: "asyncio.Task[bool]") -> bool:
+        """Whether there may be another one."""
+        raw = await self._next_head(cut)
+        if raw is None:
+            return False
+        try:
+            head = heads.parse_request(raw)
+            rewriting.check_request(head)
+            path, body = heads.origin_form(head.target), bodies.of_request(head)
+        except HttpError as error:
+            await self._apologise(HTTPStatus(error.status), str(error))
+            raise _Over(Ending.PROTOCOL, str(error)) from None
+        number = self._session.log.request(head.method + b" " + path)
+        request = _Request(head, body, path, number)
+        try:
+            return await self._exchange(request)
+        except BaseException:
+            self._complete(request, "", "broken-off")
+            raise
+
+    async def _next_head(self, cut: "asyncio.Task[bool]") -> bytes | None:
+        """None when the client is done; _Over when the session is cut between two requests."""
+        head = self._reader.feed(b"")
+        while head is None:
+            reading = asyncio.ensure_future(self._client.receive(_CHUNK))
+            timeout = IDLE if self._reader.is_empty else WITHIN
+            try:
+                await asyncio.wait([reading, cut], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not reading.done():
+                    reading.cancel()
+            if cut.done():
+                raise _Over(self._session.ending or Ending.CLIENT_LEFT, self._session.farewell)
+            if not reading.done():
+                raise TimeoutError
+            data = reading.result()
+            if not data:
+                return None
+            try:
+                head = self._reader.feed(data)
+            except HttpError as error:
+                await self._apologise(HTTPStatus(error.status), str(error))
+                raise _Over(Ending.PROTOCOL, str(error)) from None
+        return head
+
+    async def _exchange(self, request: _Request) -> bool:
+        request.fields = self._request_fields(request)
+        early = self._reader.taken()
+        try:
+            if request.body.is_complete:
+                self._keep(early)
+                answer = await self._ask(request)
+                return await self._answer(request, answer)
+            return await self._exchange_with_body(request, early)
+        except (Unreachable, SiteLost) as error:
+            message = str(error) if isinstance(error, Unreachable) else f"The site is lost: {error}"
+            self._complete(request, "502", message)
+            await self._apologise(HTTPStatus.BAD_GATEWAY, message)
+            raise _Over(Ending.RESOURCE_LOST, message) from None
+
+    def _request_fields(self, request: _Request) -> list[Field]:
+        fields = rewriting.request_fields(self._site, request.head)
+        if rewriting.wants_websocket(request.head):
+            fields += rewriting.upgrade_fields(request.head.fields)
+        if isinstance(request.body, bodies.Chunked):
+            fields.append((b"transfer-encoding", b"chunked"))
+        elif isinstance(request.body, bodies.Fixed) and request.head.fields.first(b"content-length"):
+            fields.append((b"content-length", str(request.body.length).encode()))
+        return fields
+
+    async def _ask(self, request: _Request) -> ResponseHead:
+        if self._connection is not None and request.can_be_repeated:
+            # Kept open for long, it may have been closed over there at the moment when it is used.
+            with contextlib.suppress(SiteLost):
+                return await self._ask_once(self._connection, request)
+            self.hang_up()
+        return await self._ask_once(await self._connected(), request)
+
+    async def _ask_once(self, connection: Connection, request: _Request) -> ResponseHead:
+        await self._send_head(connection, request)
+        return await self._final(connection, request)
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = await Connection.dial(self._session.target)
+        return self._connection
+
+    async def _send_head(self, connection: Connection, request: _Request) -> None:
+        head = heads.request_bytes(request.head.method, request.path, request.fields)
+        request.sent += len(head)
+        await connection.send(head)
+
+    # --- A request with a body ---
+
+    async def _exchange_with_body(self, request: _Request, early: bytes) -> bool:
+        connection = await self._connected()
+        await self._send_head(connection, request)
+        pumping = asyncio.create_task(self._pump(connection, request, early))
+        answering = asyncio.create_task(self._final(connection, request))
+        try:
+            await asyncio.wait([pumping, answering], return_when=asyncio.FIRST_COMPLETED)
+            if pumping.done() and not answering.done():
+                pumping.result()  # what went wrong with it is what is wrong
+            again = await self._answer(request, await answering)
+            return again and request.body.is_complete
+        finally:
+            await _ended(answering)
+            await _ended(pumping)
+
+    async def _pump(self, connection: Connection, request: _Request, data: bytes) -> None:
+        body = request.body
+        while True:
+            pieces, rest = body.feed(data) if data else ([], b"")
+            if pieces:
+                chunked = isinstance(body, bodies.Chunked)
+                data = b"".join(map(bodies.chunk, pieces) if chunked else pieces)
+                request.sent += len(data)
+                await connection.send(data)
+            if body.is_complete:
+                break
+            async with asyncio.timeout(WITHIN):
+                data = await self._client.receive(_CHUNK)
+            if not data:
+                raise ConnectionResetError
+        if isinstance(body, bodies.Chunked):
+            await connection.send(bodies.LAST_CHUNK)
+        self._keep(rest)
+
+    # --- The answer ---
+
+    async def _final(self, connection: Connection, request: _Request) -> ResponseHead:
+        """The answer that ends the request; those that only announce it are passed on."""
+        while True:
+            answer = await connection.head()
+            if answer.status >= 200 or answer.status == bodies.SWITCHING:
+                return answer
+            if request.head.minor:
+                fields = rewriting.response_fields(self._site, answer)
+                await self._client.send(heads.response_bytes(answer.status, answer.reason, fields))
+
+    async def _answer(self, request: _Request, answer: ResponseHead) -> bool:
+        connection = await self._connected()
+        if answer.status == bodies.SWITCHING:
+            return await self._switch(connection, request, answer)
+        try:
+            body = bodies.of_response(answer, request.head.method)
+        except HttpError as error:
+            raise SiteLost(str(error)) from None
+        # What says its length keeps it: a download shows how far it is.
+        chunks = not isinstance(body, bodies.Fixed) and bool(request.head.minor)
+        keep = request.head.keeps_alive and request.body.is_complete
+        keep = keep and (chunks or isinstance(body, bodies.Fixed))
+        fields = rewriting.response_fields(self._site, answer) + _framing(answer, body, chunks, keep)
+        head = heads.response_bytes(answer.status, answer.reason, fields)
+        await self._stream(connection, request, body, head, chunks=chunks)
+        if not keep or not answer.keeps_alive or isinstance(body, bodies.UntilClose):
+            self.hang_up()
+        self._complete(request, str(answer.status), str(answer.status) if answer.status >= 400 else "")
+        return keep
+
+    async def _stream(
+        self, connection: Connection, request: _Request, body: Body, head: bytes, *, chunks: bool
+    ) -> None:
+        """The head goes together with the first piece. From here on an error can be told by closing alone."""
+        pending, data = head, connection.taken()
+        while not body.is_complete:
+            if not data:
+                await self._send(pending)
+                pending, data = b"", await _more(connection, body)
+                if not data:
+                    break
+            pieces, data = _fed(body, data)
+            request.received += sum(map(len, pieces))
+            pending += b"".join(map(bodies.chunk, pieces) if chunks else pieces)
+        await self._send(pending + (bodies.LAST_CHUNK if chunks else b""))
+        if data:
+            self.hang_up()  # an answer to a question that nobody asked
+
+    async def _send(self, data: bytes) -> None:
+        if data:
+            async with asyncio.timeout(WITHIN):
+                await self._client.send(data)
+
+    async def _switch(self, connection: Connection, request: _Request, answer: ResponseHead) -> bool:
+        if not rewriting.wants_websocket(request.head):
+            raise SiteLost("it changes the protocol without being asked.")
+        fields = rewriting.response_fields(self._site, answer) + rewriting.upgrade_fields(answer.fields)
+        await self._send(heads.response_bytes(answer.status, answer.reason, fields))
+        self._complete(request, str(answer.status), "")
+        early = connection.taken()
+        self._connection = None
+        self._handoff = HandOff(connection.detach(), from_client=self._client.taken(), from_upstream=early)
+        return False
+
+    # --- Around it ---
+
+    def _keep(self, data: bytes) -> None:
+        """What came behind a request belongs to the next one."""
+        if data:
+            self._client.unread(data)
+
+    def _complete(self, request: _Request, result: str, error: str) -> None:
+        if request.is_logged:
+            return
+        request.is_logged = True
+        self._sent += request.sent
+        self._received += request.received
+        self._session.log.completed(
+            request.number,
+            bytes_sent=request.sent,
+            bytes_received=request.received,
+            result=result,
+            error=error,
+        )
+
+    async def _apologise(self, status: HTTPStatus, message: str) -> None:
+        """In a page of our own. Nothing follows it."""
+        body = f"{status.value} {status.phrase}\n{message}\n".encode()
+        fields = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"connection", b"close"),
+        ]
+        head = heads.response_bytes(status, status.phrase.encode(), fields)
+        with contextlib.suppress(OSError, TimeoutError):  # whoever is gone needs no apology
+            async with asyncio.timeout(_GOODBYE):
+                await self._client.send(head + body)
+
+
+def _framing(answer: ResponseHead, body: Body, chunks: bool, keep: bool) -> list[Field]:
+    fields: list[Field] = [] if keep else [(b"connection", b"close")]
+    if chunks:
+        fields.append((b"transfer-encoding", b"chunked"))
+    # An answer to HEAD, and a 304, say a length that they do not have.
+    elif isinstance(body, bodies.Fixed) and (length := answer.fields.first(b"content-length")):
+        fields.append((b"content-length", length))
+    return fields
+
+
+async def _more(connection: Connection, body: Body) -> bytes:
+    """Nothing when the body ends with the connection, and has."""
+    try:
+        data = await connection.receive()
+    except SiteLost as lost:
+        raise _Over(Ending.RESOURCE_LOST, f"The site is lost: {lost}") from None
+    if not data and not isinstance(body, bodies.UntilClose):
+        raise _Over(Ending.RESOURCE_LOST, "The site closed the connection within an answer.")
+    return data
+
+
+def _fed(body: Body, data: bytes) -> tuple[list[bytes], bytes]:
+    try:
+        return body.feed(data)
+    except HttpError as error:
+        raise _Over(Ending.RESOURCE_LOST, f"The site is lost: {error}") from None
+
+
+async def _ended(task: "asyncio.Task[object]") -> None:
+    """Nobody waits for what it would have said."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
