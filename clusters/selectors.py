@@ -4,11 +4,12 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Case, Count, Q, When
+from django.db.models import Case, Count, Q, QuerySet, When
 from django.http import Http404
 
 from audit.services import Actor, require
 from clusters.models import Cluster, ClusterTag, MaintenanceWindow, Worker
+from clusters.tags import Pairs, tags_by_owner
 from clusters.windows import WindowRule, default_windows, expectation
 from search.counting import RowCount
 from search.fields import Address, Tags, Text
@@ -49,6 +50,7 @@ class ClusterRow:
     cluster: Cluster
     workers: WorkerCount
     resources: int
+    tags: Pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,18 @@ def resource_counts(cluster_ids: Sequence[str]) -> dict[str, int]:
     return dict(counted.values_list("cluster_id", "count"))
 
 
+def listed_clusters() -> QuerySet[Cluster]:
+    """With the columns that a list shows, and that it can be sorted by."""
+    return Cluster.objects.only("name", "name_folded", "address", "workers_online", "created_at")
+
+
 def cluster_rows(clusters: Sequence[Cluster]) -> list[ClusterRow]:
     ids = [cluster.pk for cluster in clusters]
-    workers, resources = worker_counts(ids), resource_counts(ids)
-    return [ClusterRow(cluster, workers[cluster.pk], resources.get(cluster.pk, 0)) for cluster in clusters]
+    workers, resources, tags = worker_counts(ids), resource_counts(ids), tags_by_owner(Cluster, ids)
+    return [
+        ClusterRow(cluster, workers[cluster.pk], resources.get(cluster.pk, 0), tags.get(cluster.pk, []))
+        for cluster in clusters
+    ]
 
 
 def cluster_head(cluster: Cluster) -> ClusterHead:

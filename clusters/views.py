@@ -32,7 +32,7 @@ def cluster_list(request: AccountRequest) -> HttpResponse:
     require(request.user, "clusters.view")
     listing = list_rows(
         request,
-        Cluster.objects.prefetch_related("tags"),
+        selectors.listed_clusters(),
         selectors.CLUSTER_FILTERS,
         sorts=selectors.CLUSTER_SORTS,
         ties=selectors.CLUSTER_TIES,
