@@ -24,6 +24,7 @@ CHANGE_PERMISSIONS = frozenset(
     {
         "access.change",
         "accounts.change",
+        "audit.end_sessions",
         "authority.change",
         "clusters.change",
         "keys.change",

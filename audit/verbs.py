@@ -20,6 +20,7 @@ class EntityType(models.TextChoices):
     ROLE = "role", "Roles"
     ACCOUNT_ATTACHMENT = "account_attachment", "Members of roles"
     ACCOUNT_GRANT = "account_grant", "Temporary access"
+    SESSION = "session", "Sessions"
     CONSOLE = "console", "Console"
 
 
@@ -31,6 +32,7 @@ _ACCOUNT = EntityType.ACCOUNT
 _ROLE = EntityType.ROLE
 _ATTACHMENT = EntityType.ACCOUNT_ATTACHMENT
 _GRANT = EntityType.ACCOUNT_GRANT
+_SESSION = EntityType.SESSION
 _CONSOLE = EntityType.CONSOLE
 
 
@@ -159,6 +161,8 @@ class Verb(StrEnum):
         "replaced the token of service account {entity}",
     )
 
+    SESSION_CUT = "session cut", _SESSION, "ended the session of {entity}"
+
     SEALING_KEY_CREATED = "sealing key created", _CONSOLE, "made sealing key {entity}"
     SECRETS_RESEALED = "secrets resealed", _CONSOLE, "sealed the stored credentials anew"
     SEALING_KEYS_REMOVED = (
@@ -167,5 +171,7 @@ class Verb(StrEnum):
         "removed sealing keys that sealed nothing any more",
     )
     ACTIVITIES_EXPORTED = "activities exported", _CONSOLE, "exported activities"
+    SESSIONS_EXPORTED = "session log exported", _CONSOLE, "exported sessions"
+    QUERIES_EXPORTED = "queries exported", _CONSOLE, "exported queries"
     PERMISSION_DENIED = "permission denied", _CONSOLE, "was refused {entity}"
     REQUEST_REFUSED = "request refused", _CONSOLE, "was refused {entity} from outside this console"

@@ -1,0 +1,89 @@
+"""The request log as workers deliver it: messages become records, with the names that things have now."""
+
+from collections.abc import Sequence
+
+from accounts.models import Account
+from api.messages import moment, plain
+from audit.models import MAX_NAME, MAX_WORDS
+from audit.storing import Answered, Asked, Began, Ended, Record, store
+from clusters.models import Worker
+from resources.models import Resource
+from sdm.contract.v1 import records_pb2 as v1
+
+
+def deliver(worker: Worker, records: Sequence[v1.Record]) -> None:
+    """Store what a worker says of its cluster's sessions. What was stored before is not stored again."""
+    names = _Names(records)
+    known = [record for said in records if (record := _record(said, names)) is not None]
+    store(cluster_id=worker.cluster_id, cluster_name=worker.cluster.name, records=known)
+
+
+class _Names:
+    """Of the accounts and resources of sessions that begin; what is unknown here is known by its id alone."""
+
+    def __init__(self, records: Sequence[v1.Record]) -> None:
+        begun = [record.session_started for record in records if record.HasField("session_started")]
+        accounts = Account.objects.filter(pk__in={began.account_id for began in begun})
+        resources = Resource.objects.filter(pk__in={began.resource_id for began in begun})
+        self.accounts = dict(accounts.values_list("pk", "email")) if begun else {}
+        self.resources = dict(resources.values_list("pk", "name")) if begun else {}
+
+
+def _record(said: v1.Record, names: _Names) -> Record | None:
+    """None for what is of a kind that is not known here, or of no moment."""
+    try:
+        at = moment(said.at)
+    except ValueError:
+        return None
+    match said.WhichOneof("record"):
+        case "session_started":
+            began = said.session_started
+            return Began(
+                said.session_id,
+                at,
+                account_id=plain(began.account_id, MAX_NAME),
+                account_name=names.accounts.get(began.account_id, ""),
+                resource_id=plain(began.resource_id, MAX_NAME),
+                resource_name=names.resources.get(began.resource_id, ""),
+                kind=plain(began.kind, MAX_NAME),
+                worker_id=plain(began.worker_id, MAX_NAME),
+                client_address=began.client_address,
+            )
+        case "request_started":
+            asked = said.request_started
+            return Asked(
+                said.session_id,
+                at,
+                number=asked.number,
+                text=asked.text,
+                text_length=asked.text_length,
+                sha256=asked.sha256,
+                parameters=asked.parameters,
+                parameters_cut=asked.parameters_cut,
+            )
+        case "request_completed":
+            done = said.request_completed
+            return Answered(
+                said.session_id,
+                at,
+                number=done.number,
+                microseconds=done.microseconds,
+                rows=done.rows if done.HasField("rows") else None,
+                bytes_sent=done.bytes_sent,
+                bytes_received=done.bytes_received,
+                result=plain(done.result, MAX_WORDS),
+                error=plain(done.error, MAX_WORDS),
+                sha256=done.sha256,
+            )
+        case "session_ended":
+            ended = said.session_ended
+            return Ended(
+                said.session_id,
+                at,
+                reason=plain(ended.reason, MAX_WORDS),
+                message=plain(ended.message, MAX_WORDS),
+                requests=ended.requests,
+                bytes_sent=ended.bytes_sent,
+                bytes_received=ended.bytes_received,
+            )
+    return None
