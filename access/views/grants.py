@@ -4,6 +4,7 @@ import re
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -104,4 +105,13 @@ def grant_end(request: AccountRequest, grant_id: str) -> HttpResponse:
         messages.info(
             request, f"The temporary access of {grant.account} to {grant.target} had ended already."
         )
-    return redirect("access:grant-list")
+    return redirect(_page(request.POST.get("back", "")))
+
+
+def _page(back: str) -> str:
+    """The page that the button was on, by the id of what it shows."""
+    if _ID.fullmatch(back) and back.startswith("a-"):
+        return reverse("access:person-access", args=[back])
+    if _ID.fullmatch(back) and back.startswith("r-"):
+        return reverse("access:role-members", args=[back])
+    return reverse("access:grant-list")

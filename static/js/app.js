@@ -196,6 +196,12 @@
       row.querySelector("input")?.focus();
     }
     const remove = event.target.closest("[data-remove-row]");
-    if (remove) remove.closest("[data-row]").remove();
+    if (remove) {
+      const row = remove.closest("[data-row]");
+      const rows = row.parentElement;
+      row.remove();
+      // As after typing: what follows the form, such as a preview, hears of it.
+      rows.dispatchEvent(new Event("input", { bubbles: true }));
+    }
   });
 })();
