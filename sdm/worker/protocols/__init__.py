@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from sdm.transport.relay.handoff import HandOff, Outcome
-from sdm.worker.protocols import raw_tcp
+from sdm.worker.protocols import http, raw_tcp
 from sdm.worker.sessions.lease import Target
 from sdm.worker.sessions.session import Session
 
@@ -27,5 +27,8 @@ class Kind(Protocol):
 
 # By the slugs of the console's resources/kinds/.
 KINDS: Mapping[str, Kind] = {
+    "http_auth": http,
+    "http_basic_auth": http,
+    "http_no_auth": http,
     "raw_tcp": raw_tcp,
 }
