@@ -277,16 +277,20 @@ def _address(text: str) -> str | None:
 
 def sessions_lost(worker_ids: Iterable[str]) -> int:
     """Close what ran on workers that are gone; how many there were. What they tell later is believed instead."""
-    return Session.objects.filter(worker_id__in=list(worker_ids), ended_at__isnull=True).update(
+    workers = list(worker_ids)
+    if not workers:
+        return 0
+    return Session.objects.filter(worker_id__in=workers, ended_at__isnull=True).update(
         ended_at=timezone.now(),
         ending=Ending.WORKER_LOST.value,
         ending_words=Ending.WORKER_LOST.sentence,
     )
 
 
-def sessions_found(session_ids: Iterable[str]) -> int:
+def sessions_found(*, cluster_id: str, session_ids: Iterable[str]) -> int:
     """They run after all: their worker, which was given up for lost, has just said so."""
-    lost = Session.objects.filter(pk__in=list(session_ids), ending=Ending.WORKER_LOST.value)
+    sessions = Session.objects.filter(pk__in=list(session_ids), cluster_id=cluster_id)
+    lost = sessions.filter(ending=Ending.WORKER_LOST.value)
     return lost.update(ended_at=None, ending="", ending_words="")
 
 

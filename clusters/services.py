@@ -8,6 +8,7 @@ from django.db.models import F
 
 from accounts.models import Account
 from audit.services import changes, record, require
+from audit.storing import sessions_lost
 from audit.verbs import Verb
 from clusters.conflicts import NameTaken, raise_version
 from clusters.models import Cluster, MaintenanceWindow, RetiredKey, Worker
@@ -114,6 +115,7 @@ def cluster_delete(*, actor: Account, cluster: Cluster) -> None:
         keys_retire(cluster.keys.values_list("pk", "public_key"), Reason.CLUSTER_DELETED)
         publish(cluster_topic(cluster.pk))
         access_changed(cluster=cluster.pk)
+        sessions_lost(cluster.workers.values_list("pk", flat=True))
         cluster.delete()
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from audit.services import Actor, record, require
+from audit.storing import sessions_lost
 from audit.verbs import Verb
 from authority.models import Purpose
 from authority.selectors import topic as authority_topic
@@ -163,6 +164,7 @@ def _apply(reports: Mapping[str, Report], at: dt.datetime) -> None:
         if values:  # under the same condition: somebody may have stopped it since
             Worker.objects.filter(pk=worker_id, stopped_reason="").update(**values)
     Worker.objects.filter(pk__in=list(differences)).update(last_heartbeat_at=at)
+    sessions_lost(worker.pk for worker in changed if differences[worker.pk]["state"] in Worker.GONE)
     for cluster in clusters:
         workers_changed(cluster)
 
@@ -235,7 +237,10 @@ def workers_of_key_stop(access_key: str) -> int:
 
 def _set_state(workers: "QuerySet[Worker]", state: Worker.State, **values: str) -> int:
     clusters = _lock_clusters(workers.values_list("cluster_id", flat=True).distinct())
+    ids = list(workers.values_list("pk", flat=True))
     changed = workers.update(state=state, state_changed_at=timezone.now(), connections=0, **values)
+    if state in Worker.GONE:
+        sessions_lost(ids)
     for cluster in clusters:
         workers_changed(cluster)
     return changed

@@ -220,7 +220,8 @@ def test_a_session_of_a_worker_that_was_not_lost_goes_on():
 def test_a_worker_that_is_back_says_which_of_its_sessions_run():
     lost, over = make_session(), make_session(ending="client-left")
     sessions_lost([lost.worker_id])
-    assert sessions_found([lost.pk, over.pk]) == 1
+    assert sessions_found(cluster_id=OTHER_CLUSTER, session_ids=[lost.pk, over.pk]) == 0
+    assert sessions_found(cluster_id=lost.cluster_id, session_ids=[lost.pk, over.pk]) == 1
     lost.refresh_from_db()
     assert lost.is_running
 
