@@ -12,6 +12,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# In the place of a socket that is somebody else's. It can be closed once more.
+_GIVEN_AWAY = socket.socket(socket.AF_UNIX)
+_GIVEN_AWAY.close()
+
 _LINGER_BYTES = 64 * 1024
 _CHUNK = 16 * 1024
 
@@ -70,6 +74,10 @@ class Stream:
         await self._retry(wrapped.do_handshake)
         return wrapped.session_reused or False
 
+    def peer_address(self) -> str:
+        # A listener for both families sees IPv4 peers in this form.
+        return str(self._socket.getpeername()[0]).partition("%")[0].removeprefix("::ffff:")
+
     def certificate(self) -> bytes | None:
         """What the peer has shown, in DER, checked or not."""
         return self._socket.getpeercert(binary_form=True) if isinstance(self._socket, ssl.SSLSocket) else None
@@ -88,7 +96,8 @@ class Stream:
 
     def detach(self) -> socket.socket:
         """The socket, for somebody else: this stream is over."""
-        return self._socket
+        given, self._socket = self._socket, _GIVEN_AWAY
+        return given
 
     @staticmethod
     def _send_close_notify(wrapped: ssl.SSLSocket) -> None:

@@ -13,6 +13,20 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Trusted:
+    """What the fronts judge callers by, from the control plane."""
+
+    cluster_id: str
+    worker_id: str
+    # By their ids, Ed25519 in hexadecimal.
+    ticket_keys: dict[str, str]
+    # Certificates in PEM.
+    client_authorities: list[str]
+    # Serial numbers of clients' certificates.
+    revoked_clients: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """By which the control plane knows this worker; kept by the supervisor for a link that is started anew."""
 
@@ -27,11 +41,13 @@ class Identity:
 class Load:
     """What a front has done since it began; the supervisor sends the sum over all of them to the link."""
 
+    # Those that have not had their answer, and sessions.
     connections: int = 0
     cpu_seconds: float = 0
     counts: dict[str, int] = field(default_factory=dict)
     processes: int = 1
     restarts: int = 0
+    sessions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +83,9 @@ class End:
     at_once: bool = False
 
 
-Message = Settings | Identity | Load | Reload | Leave | Leaving | Goodbye | End
+Message = Settings | Trusted | Identity | Load | Reload | Leave | Leaving | Goodbye | End
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Settings, Identity, Load, Reload, Leave, Leaving, Goodbye, End)
+    kind.__name__: kind for kind in (Settings, Trusted, Identity, Load, Reload, Leave, Leaving, Goodbye, End)
 }
 
 

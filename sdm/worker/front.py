@@ -17,15 +17,21 @@ from dataclasses import dataclass
 
 import uvloop
 
+from sdm.transport.relay.loop import Relay
 from sdm.transport.streams import Stream
 from sdm.wire import proxy_protocol
 from sdm.worker import tls
-from sdm.worker.channel import Leave, Lines, Load, Settings, encode
+from sdm.worker.channel import Leave, Lines, Load, Settings, Trusted, encode
 from sdm.worker.config import ClientAuth, Config, Network
+from sdm.worker.desk.place import Where
 from sdm.worker.http import Exchange
 from sdm.worker.records import RequestLog
+from sdm.worker.sessions import refusals
+from sdm.worker.sessions import request as tunnel
+from sdm.worker.sessions.session import Client
+from sdm.worker.sessions.sessions import Sessions
 
-NOT_FOUND = (404, "Not Found", b"404 Not Found\n")
+NOT_FOUND = (404, "Not Found", b"404 Not Found\n", "text/plain; charset=utf-8")
 _ACCEPTS_AT_ONCE = 64
 _CHUNK = 16 * 1024
 _REPORT_EVERY = 1.0
@@ -62,24 +68,40 @@ def main(
     config: Config,
     ticket_keys: bytes,
     request_log: RequestLog,
+    desk: Where,
 ) -> None:
     """Until the supervisor says so, or is gone."""
+    relay = Relay(request_log)
+    relay.start()
     try:
-        uvloop.run(_run(listener, channel, config, ticket_keys))
+        uvloop.run(_run(listener, channel, config, ticket_keys, request_log, desk, relay))
     finally:
+        relay.stop()
         request_log.close()
 
 
-async def _run(listener: socket.socket, channel: socket.socket, config: Config, ticket_keys: bytes) -> None:
-    front = Front(listener, config, ticket_keys, Limits().within_descriptors())
+async def _run(
+    listener: socket.socket,
+    channel: socket.socket,
+    config: Config,
+    ticket_keys: bytes,
+    request_log: RequestLog,
+    desk: Where,
+    relay: Relay,
+) -> None:
+    counts: Counter[str] = Counter()
+    sessions = Sessions(relay, request_log, counts, desk, direct=config.client_auth is ClientAuth.DIRECT)
+    front = Front(listener, config, ticket_keys, sessions, counts, Limits().within_descriptors())
     reader, writer = await asyncio.open_connection(sock=channel)
-    reports = asyncio.create_task(_report(front, writer))
+    tasks = [asyncio.create_task(work) for work in (_report(front, writer), sessions.work())]
     lines = Lines()
     try:
         while data := await reader.read(1 << 16):
             for message in lines.feed(data):
                 if isinstance(message, Settings):
                     front.settle(message)
+                elif isinstance(message, Trusted):
+                    sessions.trust(message)
                 elif isinstance(message, Leave):
                     await front.leave(message.seconds)
                     writer.write(encode(front.load()))
@@ -87,7 +109,8 @@ async def _run(listener: socket.socket, channel: socket.socket, config: Config, 
                     return
         await front.leave(0)  # the supervisor is gone, and nobody else would end us
     finally:
-        reports.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 async def _report(front: "Front", writer: asyncio.StreamWriter) -> None:
@@ -98,7 +121,15 @@ async def _report(front: "Front", writer: asyncio.StreamWriter) -> None:
 
 
 class Front:
-    def __init__(self, listener: socket.socket, config: Config, ticket_keys: bytes, limits: Limits) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        config: Config,
+        ticket_keys: bytes,
+        sessions: Sessions,
+        counts: Counter[str],
+        limits: Limits,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._trusted: tuple[Network, ...] = config.proxy_protocol_trusted
@@ -109,10 +140,15 @@ class Front:
         self._listening = False
         # Oldest first, each with the moment at which its patience ends: a timer of its own would cost a kilobyte.
         self._pending: dict[asyncio.Task[None], float] = {}
-        self._counts: Counter[str] = Counter()
+        # Those who may ask for what they ask for: they are no longer in a hurry.
+        self._admitted: set[asyncio.Task[None]] = set()
+        self._sessions = sessions
+        self._counts = counts
 
     def load(self) -> Load:
-        return Load(len(self._pending), time.process_time(), dict(self._counts))
+        sessions = len(self._sessions)
+        connections = len(self._pending) + sessions
+        return Load(connections, time.process_time(), dict(self._counts), sessions=sessions)
 
     def settle(self, settings: Settings) -> None:
         """From now on new connections are served like this; those there are keep what they began with."""
@@ -136,12 +172,15 @@ class Front:
             self._loop.remove_reader(self._listener.fileno())
             self._listening = False
         self._listener.close()
+        sessions = asyncio.create_task(self._sessions.leave(seconds))
         if self._pending:
             await asyncio.wait(list(self._pending), timeout=seconds)
-        for task in list(self._pending):
+        await sessions
+        left = [*self._pending, *self._admitted]
+        for task in left:
             task.cancel()
-        if self._pending:
-            await asyncio.wait(list(self._pending))
+        if left:
+            await asyncio.wait(left)
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
@@ -193,8 +232,15 @@ class Front:
         if task in self._pending:
             self._pending[task] = self._loop.time() + seconds
 
+    def _admit(self) -> None:
+        """The running task is a client's, and takes as long as its session."""
+        task = asyncio.current_task()
+        if task is not None and self._pending.pop(task, None) is not None:
+            self._admitted.add(task)
+
     def _done(self, task: asyncio.Task[None]) -> None:
         self._pending.pop(task, None)
+        self._admitted.discard(task)
         if not task.cancelled() and (error := task.exception()):
             raise error  # no fault of the peer's: the loop logs it with its traceback
 
@@ -213,30 +259,49 @@ class Front:
             stream.close()
 
     async def _see_through(self, stream: Stream, header_is_due: bool) -> str:
-        if not await self._begin(stream, header_is_due):
+        source = await self._begin(stream, header_is_due)
+        if source is None:
             return "closed"  # how balancers look whether anybody is there
         self._allow(self._limits.request)
         # Here, and not deeper: ten thousand that have shaken hands may wait for it.
         data = await stream.receive(_CHUNK)
-        answered = await _answer(stream, data)
-        self._allow(self._limits.goodbye)
-        await stream.finish()
-        return "answered" if answered else "closed"
+        result = await self._answer(stream, data, source)
+        if result != "session":
+            self._allow(self._limits.goodbye)
+            await stream.finish()
+        return result
 
-    async def _begin(self, stream: Stream, header_is_due: bool) -> bool:
-        """As far as TLS; whether anybody is there."""
-        if header_is_due:
-            await _read_proxy_header(stream)
+    async def _answer(self, stream: Stream, data: bytes, source: str) -> str:
+        exchange = Exchange()
+        while data and (request := exchange.feed(data)) is None:
+            data = await stream.receive(_CHUNK)
+        if not data or request is None:
+            return "closed"
+        wanted = tunnel.read(request.method, request.target, request.headers)
+        answer = NOT_FOUND
+        if wanted is not None:
+            client = Client(stream, exchange.rest)
+            source = source or stream.peer_address()
+            refused = await self._sessions.serve(wanted, client, stream, source, admitted=self._admit)
+            if refused is None:
+                return "session"
+            answer = (refused.status, refused.status.phrase, refused.body(), refusals.CONTENT_TYPE)
+        await stream.send(exchange.answer(*answer))
+        return "answered"
+
+    async def _begin(self, stream: Stream, header_is_due: bool) -> str | None:
+        """As far as TLS. For whom a balancer speaks, if one does; None when nobody is there."""
+        source = await _read_proxy_header(stream) if header_is_due else ""
         first = await stream.arrived(len(proxy_protocol.V2_SIGNATURE))
         if not first:
-            return False
+            return None
         if proxy_protocol.is_header(first):
             raise Refused("proxy_header")
         if self._context is not None:
             # OpenSSL begins with 30 kB: half a record is left to the kernel.
             await stream.arrived(min(tls.record_length(first), _CHUNK))
             self._counts["resumed" if await stream.start_tls(self._context) else "full_handshake"] += 1
-        return True
+        return source
 
     def _speaks_for_others(self, peer: str) -> bool:
         if not self._trusted:
@@ -247,8 +312,8 @@ class Front:
         return any(address in network for network in self._trusted)
 
 
-async def _read_proxy_header(stream: Stream) -> None:
-    """Take the header off, and not a byte of what follows: that is TLS's."""
+async def _read_proxy_header(stream: Stream) -> str:
+    """Take the header off, and not a byte of what follows: that is TLS's. The address of its client, if it has one."""
     reader = proxy_protocol.Reader()
     while seen := await stream.peek(_CHUNK):
         try:
@@ -257,18 +322,8 @@ async def _read_proxy_header(stream: Stream) -> None:
             raise Refused("proxy_header") from None
         await stream.receive(len(seen) - len(reader.rest))
         if header is not None:
-            return
+            return header.source.host if header.source else ""
     raise Refused("proxy_header")
-
-
-async def _answer(stream: Stream, data: bytes) -> bool:
-    exchange = Exchange()
-    while data:
-        if exchange.feed(data) is not None:
-            await stream.send(exchange.answer(*NOT_FOUND))
-            return True
-        data = await stream.receive(_CHUNK)
-    return False
 
 
 def raise_descriptor_limit() -> None:

@@ -13,6 +13,8 @@ MAX_HEAD = 16 * 1024
 class Request:
     method: str
     target: str
+    # Names in lower case.
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 # What is not HTTP is answered like any other request: with nothing to learn from it.
@@ -34,9 +36,15 @@ class Exchange:
         except h11.RemoteProtocolError:
             return UNREADABLE
         if isinstance(event, h11.Request):
-            self._request = Request(event.method.decode("ascii"), event.target.decode("ascii"))
+            headers = tuple(event.headers)
+            self._request = Request(event.method.decode("ascii"), event.target.decode("ascii"), headers)
             return self._request
         return None
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind a request to speak something else from then on."""
+        return self._connection.trailing_data[0]
 
     def answer(
         self, status: int, reason: str, body: bytes, content_type: str = "text/plain; charset=utf-8"

@@ -7,16 +7,31 @@ import os
 import socket
 import time
 
+from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
 from sdm.control_plane.refusals import ControlError
 from sdm.exit_codes import ExitCode
 from sdm.version import VERSION
 from sdm.worker import metrics, probes
 from sdm.worker.certificate_files import CertificateFiles, Pair
-from sdm.worker.channel import End, Goodbye, Identity, Leaving, Lines, Load, Message, Reload, Settings, encode
+from sdm.worker.channel import (
+    End,
+    Goodbye,
+    Identity,
+    Leaving,
+    Lines,
+    Load,
+    Message,
+    Reload,
+    Settings,
+    Trusted,
+    encode,
+)
 from sdm.worker.config import CertSource, Config
 from sdm.worker.control.calls import Me
 from sdm.worker.control.membership import Membership
+from sdm.worker.desk.place import Place
+from sdm.worker.desk.server import Desk
 from sdm.worker.listeners import Listeners
 from sdm.worker.probes import Answer
 from sdm.worker.spool import Run
@@ -29,20 +44,25 @@ _LOOK_AT_FILES_EVERY = 2.0
 _READ_FILES_EVERY = 24 * 3600.0
 
 
-def main(listeners: Listeners, channel: socket.socket, config: Config, spool: Run) -> None:
-    asyncio.run(_run(listeners, channel, config, spool))
+def main(listeners: Listeners, channel: socket.socket, config: Config, spool: Run, place: Place) -> None:
+    asyncio.run(_run(listeners, channel, config, spool, place))
 
 
-async def _run(listeners: Listeners, channel: socket.socket, config: Config, spool: Run) -> None:
+async def _run(
+    listeners: Listeners, channel: socket.socket, config: Config, spool: Run, place: Place
+) -> None:
     reader, writer = await asyncio.open_connection(sock=channel)
-    link = Link(config, writer)
+    link = Link(config, writer, place)
     servers = [
-        await probes.serve(sock, pages)
-        for sock, pages in (
-            (listeners.probes, {"/liveness": link.liveness, "/readiness": link.readiness}),
-            (listeners.metrics, {"/metrics": link.metrics}),
-        )
-        if sock is not None
+        await link.desk.serve(),
+        *[
+            await probes.serve(sock, pages)
+            for sock, pages in (
+                (listeners.probes, {"/liveness": link.liveness, "/readiness": link.readiness}),
+                (listeners.metrics, {"/metrics": link.metrics}),
+            )
+            if sock is not None
+        ],
     ]
     lines = Lines()
     work: asyncio.Task[None] | None = None
@@ -73,9 +93,10 @@ def _surface(task: asyncio.Task[None]) -> None:
 
 
 class Link:
-    def __init__(self, config: Config, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, config: Config, writer: asyncio.StreamWriter, place: Place) -> None:
         self._config = config
         self._writer = writer
+        self.desk = Desk(self, place, offline_grace=config.offline_grace)
         self._files = _files(config)
         self._pair: Pair | None = None
         self._membership: Membership | None = None
@@ -91,6 +112,7 @@ class Link:
         self._connected = False
         self._leaving = False
         self._sent: Settings | None = None
+        self._told: Trusted | None = None
         self._reload = asyncio.Event()
         self.changed = asyncio.Event()
 
@@ -106,6 +128,7 @@ class Link:
             self._publish()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._membership.keep())
+                tasks.create_task(self.desk.work())
                 if self._files is not None:
                     tasks.create_task(self._watch_files(self._files))
         except* ControlError as group:
@@ -143,6 +166,7 @@ class Link:
             configuration_generation=self._configuration.generation,
             problems=self._problems(),
             version=VERSION,
+            session_ids=self.desk.session_ids,
         )
 
     def joined(self, me: Me, cluster: str) -> None:
@@ -150,15 +174,32 @@ class Link:
         self._cluster = cluster or self._cluster
         self._identify(me)
         self._publish()
+        self._tell_whom_to_trust()
 
     def connected(self, up: bool) -> None:
         if up and not self._connected:
             log.info("Connected to the control plane at %s.", self._config.control_plane)
         self._connected = up
+        self.desk.connected(up)
+
+    def recheck(self) -> None:
+        self.desk.recheck()
+
+    async def get_lease(self, request: pb.GetLeaseRequest) -> pb.GetLeaseResponse:
+        return await self._member().get_lease(request)
+
+    async def check_sessions(self, request: pb.CheckSessionsRequest) -> pb.CheckSessionsResponse:
+        return await self._member().check_sessions(request)
+
+    def _member(self) -> Membership:
+        if self._membership is None:
+            raise ControlError(Reason.UNAVAILABLE, "The worker has not joined yet.")
+        return self._membership
 
     def configure(self, configuration: pb.Configuration) -> None:
         if configuration != self._configuration:
             self._configuration = configuration
+            self._tell_whom_to_trust()
             self.changed.set()
         if self._me is not None and self._pins != [*configuration.control_plane_pins]:
             self._pins = [*configuration.control_plane_pins]
@@ -174,6 +215,22 @@ class Link:
 
     def _identify(self, me: Me) -> None:
         self._send(me.as_identity(self._pins))
+
+    def _tell_whom_to_trust(self) -> None:
+        """Once it is known: fronts keep what an earlier link has told them."""
+        if self._me is None or not self._configuration.generation:
+            return
+        told = self._configuration
+        trusted = Trusted(
+            cluster_id=self._me.name.cluster_id,
+            worker_id=self._me.worker_id,
+            ticket_keys={key.id: key.public_key.hex() for key in told.ticket_keys},
+            client_authorities=[pem.decode() for pem in told.client_authorities],
+            revoked_clients=[*told.revoked_clients],
+        )
+        if trusted != self._told:
+            self._told = trusted
+            self._send(trusted)
 
     # --- Certificates ---
 

@@ -128,6 +128,11 @@ class RequestLog:
         """How many records are nowhere: in strict operation only such as tell how a request or a session ended."""
         return self.spool.lost
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether `flush` has nothing to do."""
+        return self.spool.is_idle
+
     def flush(self) -> None:
         """To be called every few milliseconds; it costs nothing when there is nothing to do."""
         if self.spool.is_idle:

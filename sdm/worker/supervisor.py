@@ -31,9 +31,11 @@ from sdm.worker.channel import (
     Message,
     Reload,
     Settings,
+    Trusted,
     encode,
 )
 from sdm.worker.config import Config
+from sdm.worker.desk.place import Place
 from sdm.worker.listeners import Listeners
 from sdm.worker.records import RequestLog
 from sdm.worker.spool import Run
@@ -86,6 +88,9 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._ticket_keys = tls.new_ticket_keys()
         self._settings: Settings | None = None
+        self._trusted: Trusted | None = None
+        # Where fronts ask the link, whichever that is at the moment.
+        self._desk = Place.make()
         self.identity = identity or Identity("", "", "")
         self._phase = Phase.RUNNING
         self._deadline = 0.0
@@ -146,8 +151,10 @@ class Supervisor:
             self._send(child, self.identity)
             if self._phase is not Phase.RUNNING:
                 self._send(child, Leaving())
-        if child is not self._link and self._settings is not None:
-            self._send(child, self._settings)
+        if child is not self._link:
+            for message in (self._settings, self._trusted):
+                if message is not None:
+                    self._send(child, message)
 
     def _become(self, child: Child, ours: socket.socket, theirs: socket.socket) -> NoReturn:
         """In the new process: let go of what is the supervisor's, and never come back."""
@@ -173,11 +180,14 @@ class Supervisor:
     def _be_front(self, channel: socket.socket) -> None:
         self._listeners.close_all_but_clients()
         request_log = RequestLog.begin(self._spool.path, self._config)
-        front.main(self._listeners.clients, channel, self._config, self._ticket_keys, request_log)
+        self._desk.close()
+        front.main(
+            self._listeners.clients, channel, self._config, self._ticket_keys, request_log, self._desk.where
+        )
 
     def _be_link(self, channel: socket.socket) -> None:
         self._listeners.clients.close()
-        link.main(self._listeners, channel, self._config, self._spool)
+        link.main(self._listeners, channel, self._config, self._spool, self._desk)
 
     def _reap(self) -> None:
         for child in self._children():
@@ -193,7 +203,7 @@ class Supervisor:
             self._selector.unregister(child.channel)
             child.channel.close()
         child.pid, child.channel = 0, None
-        self._past = _added(self._past, replace(child.load, connections=0, processes=0))
+        self._past = _added(self._past, replace(child.load, connections=0, sessions=0, processes=0))
         child.load = Load(processes=0)
         if self._phase in (Phase.RUNNING, Phase.NOTICE):
             lived = time.monotonic() - child.began
@@ -233,6 +243,10 @@ class Supervisor:
                 self.identity = message
             case Settings():
                 self._settle(message)
+            case Trusted():
+                self._trusted = message
+                for each in self._fronts:
+                    self._send(each, message)
             case End():
                 self._begin_end(message)
 
@@ -279,7 +293,8 @@ class Supervisor:
         notice = 0 if end.at_once or not serving else self._config.shutdown_notice
         self._deadline = time.monotonic() + notice
         if notice:
-            log.info("Stopping: not ready any more; new connections are refused in %d s.", notice)
+            doing, peers = ("Restarting", "wait") if self._restarts_itself else ("Stopping", "are refused")
+            log.info("%s: not ready any more; new connections %s in %d s.", doing, peers, notice)
 
     def _move_on(self) -> None:
         """From one phase to the next, when its processes are gone or its time is up."""
@@ -361,6 +376,7 @@ def _added(one: Load, other: Load) -> Load:
         dict(Counter(one.counts) + Counter(other.counts)),
         one.processes + other.processes,
         one.restarts,
+        one.sessions + other.sessions,
     )
 
 

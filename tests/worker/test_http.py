@@ -11,11 +11,11 @@ ANSWER = (404, "Not Found", b"404 Not Found\n")
 
 
 def test_a_request_is_read_whole_and_byte_by_byte():
-    assert Exchange().feed(REQUEST + b"more") == Request("GET", "/liveness?now")
+    assert Exchange().feed(REQUEST + b"more") == Request("GET", "/liveness?now", ((b"host", b"x"),))
     exchange = Exchange()
     *before, last = [exchange.feed(REQUEST[index : index + 1]) for index in range(len(REQUEST))]
     assert set(before) == {None}
-    assert last == Request("GET", "/liveness?now")
+    assert last == Request("GET", "/liveness?now", ((b"host", b"x"),))
 
 
 def test_the_answer_is_whole_and_the_last():

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
+from typing import Protocol
 
 from sdm.contract.endings import Ending
 from sdm.transport.relay.ends import End, end_of
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 BUFFER = 128 * 1024
 _EVENTS_AT_ONCE = 128
 _SWEEP_EVERY = 0.2
+_FLUSH_EVERY = 0.005
 # Told everything, a client gets so long, and may send so much, before the socket is closed.
 _LINGER, _LINGER_BYTES = 2.0, 64 * 1024
 
@@ -38,12 +40,18 @@ class _Lingering:
         self.left = _LINGER_BYTES
 
 
-class Relay:
-    """`flush` is called before it waits; when it says that there is more to flush, the wait is short."""
+class Flushed(Protocol):
+    """Something that framers write to, and that is told from time to time to write it down."""
 
-    def __init__(self, flush: Callable[[], bool] = lambda: False, *, flush_within: float = 0.005) -> None:
-        self._flush = flush
-        self._flush_within = flush_within
+    @property
+    def is_idle(self) -> bool: ...
+    def flush(self) -> None: ...
+
+
+class Relay:
+    def __init__(self, flushed: Flushed | None = None) -> None:
+        self._flushed = flushed
+        self._flushed_at = 0.0
         self._poll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._bell, select.EPOLLIN)
@@ -105,14 +113,20 @@ class Relay:
             self._wanted.popleft()()
         if self._unread:
             self._go_on()
-        if monotonic() - self._swept >= _SWEEP_EVERY:
+        self._keep_time(monotonic())
+
+    def _keep_time(self, now: float) -> None:
+        if self._flushed is not None and now - self._flushed_at >= _FLUSH_EVERY:
+            self._flushed_at = now
+            self._flushed.flush()
+        if now - self._swept >= _SWEEP_EVERY:
             self._sweep()
 
     def _patience(self) -> float:
         if self._unread:
             return 0
-        if self._flush():
-            return self._flush_within
+        if self._flushed is not None and not self._flushed.is_idle:
+            return _FLUSH_EVERY
         return _SWEEP_EVERY if self._impatient or self._lingering else -1
 
     def _go_on(self) -> None:

@@ -22,7 +22,8 @@ from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
 from sdm.contract.v1.workers_pb2_grpc import WorkersStub
 from sdm.control_plane.refusals import ControlError, answer, refusal
-from sdm.pki import csr
+from sdm.pki import csr, names
+from sdm.pki.names import WorkerName
 from sdm.worker.channel import Identity
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ class Me:
     @property
     def certificate(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.chain)
+
+    @property
+    def name(self) -> WorkerName:
+        """As the certificate says."""
+        found = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        name = names.parse(found.get_values_for_type(x509.UniformResourceIdentifier)[0])
+        if not isinstance(name, WorkerName):
+            raise TypeError("a worker's certificate names a worker")
+        return name
 
     @property
     def key_pem(self) -> str:
@@ -101,6 +111,14 @@ class Calls:
         metadata = _proof(me, "Renew", request.SerializeToString())
         response = await answer(self._stub.Renew(request, timeout=TIMEOUT, metadata=metadata), self._name)
         return Me(me.worker_id, key, response.certificate.chain)
+
+    async def get_lease(self, me: Me, request: pb.GetLeaseRequest) -> pb.GetLeaseResponse:
+        metadata = _proof(me, "GetLease", request.SerializeToString())
+        return await answer(self._stub.GetLease(request, timeout=TIMEOUT, metadata=metadata), self._name)
+
+    async def check_sessions(self, me: Me, request: pb.CheckSessionsRequest) -> pb.CheckSessionsResponse:
+        metadata = _proof(me, "CheckSessions", request.SerializeToString())
+        return await answer(self._stub.CheckSessions(request, timeout=TIMEOUT, metadata=metadata), self._name)
 
     async def watch(self, me: Me, reports: AsyncIterator[pb.WorkerReport]) -> AsyncIterator[pb.Instruction]:
         """What the control plane tells us. It ends with a ControlError, never by itself."""

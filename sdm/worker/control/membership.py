@@ -42,6 +42,7 @@ class Worker(Protocol):
     def connected(self, up: bool) -> None: ...
     def configure(self, configuration: pb.Configuration) -> None: ...
     def restart(self, *, cut_connections: bool) -> None: ...
+    def recheck(self) -> None: ...
 
 
 class Membership:
@@ -56,6 +57,8 @@ class Membership:
         self.me = me
         self._pauses = Pauses()
         self._heartbeat_seconds = _HEARTBEAT_SECONDS
+        # Those of the connection that stands.
+        self._standing: Calls | None = None
 
     async def keep(self) -> NoReturn:
         """For ever; a ControlError says why not any longer."""
@@ -83,6 +86,19 @@ class Membership:
         except (ControlError, TimeoutError) as error:
             log.debug("The last report did not get through: %s", error)
 
+    async def get_lease(self, request: pb.GetLeaseRequest) -> pb.GetLeaseResponse:
+        calls, me = self._stands()
+        return await calls.get_lease(me, request)
+
+    async def check_sessions(self, request: pb.CheckSessionsRequest) -> pb.CheckSessionsResponse:
+        calls, me = self._stands()
+        return await calls.check_sessions(me, request)
+
+    def _stands(self) -> tuple[Calls, Me]:
+        if self._standing is None or self.me is None:
+            raise ControlError(Reason.UNAVAILABLE, f"The control plane at {self._where} is out of reach.")
+        return self._standing, self.me
+
     def _calls(self, channel: aio.Channel) -> Calls:
         return Calls(channel, str(self._where))
 
@@ -90,6 +106,7 @@ class Membership:
         async with connect(self._where) as channel:
             calls = self._calls(channel)
             me = self.me or await self._join(calls)
+            self._standing = calls
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._watch(calls, me))
@@ -97,6 +114,8 @@ class Membership:
                     tasks.create_task(self._renew(calls))
             except ExceptionGroup as group:
                 raise _gravest(group) from None
+            finally:
+                self._standing = None
 
     async def _join(self, calls: Calls) -> Me:
         me, response = await calls.register(
@@ -147,6 +166,8 @@ class Membership:
                 self._configure(instruction.configuration)
             case "restart":
                 self._worker.restart(cut_connections=instruction.restart.cut_connections)
+            case "recheck":
+                self._worker.recheck()
             case "stop":
                 raise stopped(instruction.stop)
 
