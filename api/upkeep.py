@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from api.calls import Threads
+from audit.storing import purge as requests_purge
 from clusters.restarts import restarts_look
 from clusters.workers import MISSED_HEARTBEATS, workers_forget, workers_lost
 from events import leases, sources
@@ -55,3 +56,4 @@ class Upkeep:
             logger.warning("%d workers have missed their heartbeats and count as dead", lost)
         workers_forget()
         sources.purge()
+        requests_purge(before=timezone.now() - dt.timedelta(days=settings.REQUEST_LOG_DAYS))

@@ -289,6 +289,8 @@ LOGIN_HOURS = env.integer("CONSOLE_LOGIN_HOURS", 168, low=1, high=2160)
 # --- Limits -----------------------------------------------------------------------------------
 
 KEYS_PER_CLUSTER = env.integer("CONSOLE_KEYS_PER_CLUSTER", 4, low=1, high=100)
+# Sessions and queries are removed after that; thirteen months let one compare a month with that of last year.
+REQUEST_LOG_DAYS = env.integer("CONSOLE_REQUEST_LOG_DAYS", 396, low=1, high=36_500)
 
 # --- Language, time, log ----------------------------------------------------------------------
 
