@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     for name in names:
         with DATABASES[name](options.directory) as server:
             results[name] = measure(server, bounds)
-    described = machine.describe(before)
+    described = machine.describe(before, **machine.databases())
     print(report.markdown(described, results))
     if options.json:
         plain = {name: asdict(result) for name, result in results.items()}

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-PACKAGES = ("postgresql", "chromium", "fonts-liberation", "libatomic1", "curl", "systemd")
+PACKAGES = ("postgresql", "chromium", "fonts-liberation", "libatomic1", "curl", "systemd", "haproxy")
 
 
 class PackagesMissing(Exception):
