@@ -13,6 +13,8 @@ from clusters.models import Cluster
 
 # Where a worker listens unless told otherwise.
 DEFAULT_WORKER_PORT = "8443"
+# Below it, only root listens.
+PRIVILEGED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,14 @@ def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> lis
     }
     own_port = keys if port == DEFAULT_WORKER_PORT else {**keys, "SDM_BIND_ADDRESS": f":{port}"}
     return [
-        Command("docker", "Docker", "On a machine with Docker.", _docker(keys, own_port, port)),
+        Command("docker", "Docker", _docker_hint(port), _docker(keys, own_port, port)),
         Command(
             "systemd",
             "systemd",
             "On Linux with the sdm command. Runs as the service sdm-worker.",
             _systemd(own_port),
         ),
-        Command("kubernetes", "Kubernetes", "With the manifests in deploy/kubernetes.", _kubernetes(keys)),
+        Command("kubernetes", "Kubernetes", _kubernetes_hint(), _kubernetes(keys)),
         Command("shell", "Shell", "In a terminal, to try it. Ends with Ctrl-C.", _shell(own_port)),
     ]
 
@@ -66,6 +68,21 @@ def _docker(keys: dict[str, str], own_port: dict[str, str], port: str) -> str:
         f"{_exports(variables)}docker run --detach --restart=always --name sdm-worker "
         f"{network} \\\n  {passed} \\\n  {settings.WORKER_IMAGE} proxy -d"
     )
+
+
+def _docker_hint(port: str) -> str:
+    if _is_loopback(settings.APP_DOMAIN) and int(port) < PRIVILEGED:
+        return (
+            f"Not as it stands: on the machine's own network its user may not listen on port {port}. Advertise a port "
+            f"from {PRIVILEGED} on, or set CONSOLE_APP_DOMAIN to a name that containers can reach."
+        )
+    return "On a machine with Docker."
+
+
+def _kubernetes_hint() -> str:
+    if _is_loopback(settings.APP_DOMAIN):
+        return f"Not as it stands: no pod reaches {settings.APP_DOMAIN}. Set CONSOLE_APP_DOMAIN to a name they know."
+    return "With the manifests in deploy/kubernetes."
 
 
 def _is_loopback(domain: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import hashlib
 import json
 import socket
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from sdm.contract import proof
 from sdm.contract.reasons import Reason
-from sdm.control_plane.connection import connect
+from sdm.control_plane.connection import connect, fetch_chain
 from sdm.control_plane.refusals import ControlError
 from sdm.control_plane.where import ControlPlane
 from sdm.exit_codes import ExitCode
@@ -116,13 +117,28 @@ async def _challenge(config: Config) -> list[Finding]:
     except ControlError as error:
         code = ExitCode.UNAVAILABLE if error.reason.may_retry else ExitCode.REFUSED
         step = "clock" if error.reason is Reason.CLOCK else "control plane"
-        return [Finding(step, code, f"{error} ({error.reason})")]
+        unknown = error.reason is Reason.UNAVAILABLE and not config.control_plane.pins
+        hint = await _what_is_shown(config.control_plane) if unknown else ""
+        return [Finding(step, code, f"{error} ({error.reason}){hint}")]
     how = "in the clear, on this machine" if config.control_plane.plaintext else "over TLS"
     words = f"It answers {how}. The secret key is looked at when a worker joins."
     found = [Finding("control plane", ExitCode.OK, words)]
     if answer.HasField("now"):
         found.append(_clock(answer.now.ToDatetime(dt.UTC), asked, dt.datetime.now(dt.UTC)))
     return found
+
+
+async def _what_is_shown(where: ControlPlane) -> str:
+    """What could be pinned, where somebody speaks TLS and no public authority stands behind it."""
+    try:
+        chain = await fetch_chain(where)
+    except ControlError:
+        return ""
+    pin = hashlib.sha256(chain[-1]).hexdigest()
+    return (
+        f" It speaks TLS, under the authority sha256:{pin}. If the console shows the same on its page Settings, "
+        "Certificates, set SDM_APP_CA_PIN to it."
+    )
 
 
 def _clock(theirs: dt.datetime, asked: dt.datetime, heard: dt.datetime) -> Finding:

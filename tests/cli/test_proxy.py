@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from sdm.cli.main import COMMANDS, run
 from sdm.contract.reasons import Reason
 from sdm.exit_codes import ExitCode
 from sdm.version import VERSION
 from tests.house.checkout import ROOT, free_port
-from tests.worker.control_plane import ControlPlane
+from tests.worker.control_plane import ControlPlane, pem
 
 
 @pytest.fixture
@@ -81,6 +82,21 @@ def test_a_check_that_finds_nothing_joins_nothing(
     assert list(found) == ["settings", "listen", "name", "connection", "control plane", "clock"]
     assert plane.calls == ["GetChallenge"]
     assert plane.secret_key.reveal() not in str(found)
+
+
+def test_a_check_names_the_pin_that_is_missing(
+    settings: pytest.MonkeyPatch, plane: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    plane.down()
+    leaf, key = plane.workers.host(tmp_path)
+    plane.tls = (key.read_bytes(), leaf.read_bytes() + pem(plane.workers.certificate))
+    plane.up()
+    code, found = check(capsys)
+    assert code == ExitCode.UNAVAILABLE
+    pin = f"sha256:{plane.workers.certificate.fingerprint(hashes.SHA256()).hex()}"
+    assert f"It speaks TLS, under the authority {pin}." in found["control plane"]
+    settings.setenv("SDM_APP_CA_PIN", pin)
+    assert check(capsys)[0] == ExitCode.OK
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,20 @@ def test_a_container_reaches_a_control_plane_on_its_own_machine(db, domain):
     assert "SDM_BIND_ADDRESS=:443" in text
 
 
+def hints(address):
+    commands = start_commands(_cluster(address), access_key="gk-1", secret_key="sdmpck_x")
+    return {command.slug: command.hint for command in commands}
+
+
+def test_what_cannot_work_says_so_and_what_would(db):
+    with override_settings(APP_DOMAIN="127.0.0.1:8001"):
+        assert "may not listen on port 443" in hints("127.0.0.1:443")["docker"]
+        assert hints("127.0.0.1:1024")["docker"] == "On a machine with Docker."
+        assert "no pod reaches 127.0.0.1:8001" in hints("127.0.0.1:8443")["kubernetes"]
+    with override_settings(APP_DOMAIN="console.example.com:8001"):
+        assert not any("Not as it stands" in hint for hint in hints("127.0.0.1:443").values())
+
+
 @pytest.mark.parametrize("slug", ["docker", "systemd", "kubernetes", "shell"])
 def test_each_command_tells_whom_to_believe_where_no_public_authority_does(db, alice, slug):
     assert "SDM_APP_CA_PIN" not in command(slug)

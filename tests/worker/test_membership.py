@@ -161,7 +161,7 @@ def test_told_to_stop_during_a_restart_it_stops(start: StartWorker, plane: Contr
     worker.port()
     worker.until(lambda: "Connected" in worker.log)
     plane.tell(pb.Instruction(restart=pb.Restart()))
-    worker.until(lambda: "Stopping: not ready any more" in worker.log)
+    worker.until(lambda: "Restarting: not ready any more" in worker.log)
     worker.signal(signal.SIGTERM)
     worker.until(lambda: "ending instead" in worker.log)
     worker.signal(signal.SIGTERM)
