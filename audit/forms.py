@@ -15,6 +15,7 @@ from audit.export import FORMATS
 from audit.models import MAX_NAME, Activity
 from audit.selectors import Filters
 from audit.verbs import EntityType, Verb
+from ui.forms import Select
 from ui.text import visible
 
 # What is repeated of a value that makes no sense.
@@ -68,7 +69,9 @@ def _verbs() -> list[Any]:
 
 def _choice(label: str, choices: list[Any]) -> forms.ChoiceField:
     errors = {"invalid_choice": "“%(value)s” is not in the list. Choose what is."}
-    return forms.ChoiceField(label=label, choices=choices, required=False, error_messages=errors)
+    return forms.ChoiceField(
+        label=label, choices=choices, required=False, error_messages=errors, widget=Select
+    )
 
 
 class FilterForm(forms.Form):

@@ -2,13 +2,13 @@
 most of its time."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from html import escape
 from urllib.parse import quote
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_micro
 
@@ -18,6 +18,17 @@ from search.grammar import Pattern, Term
 _UNITS = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
 # Routes take it for an id, be it a text or a number.
 _ANY_ID = "9" * 16
+
+
+def html(markup: str, *values: object) -> SafeString:
+    """Django's `format_html`, in a third of its time: nothing of ours is lazy."""
+    # Exactly this class: what a subclass holds is not known to be safe.
+    safe = (value if value.__class__ is SafeString else escape(str(value)) for value in values)
+    return mark_safe(markup.format(*safe))  # noqa: S308
+
+
+def html_join(markup: str, rows: Iterable[Sequence[object]]) -> SafeString:
+    return joined(html(markup, *row) for row in rows)
 
 
 def joined(pieces: Iterable[SafeString]) -> SafeString:
@@ -53,7 +64,7 @@ def _distance(seconds: float) -> str:
 
 def copy_button(text: str, label: str) -> SafeString:
     """`label` says what is copied, as in "the access key"."""
-    return format_html(
+    return html(
         '<button type="button" class="copy needs-js" data-copy="{}" aria-label="Copy {}" title="Copy {}">{}</button>',
         text,
         label,
@@ -63,38 +74,38 @@ def copy_button(text: str, label: str) -> SafeString:
 
 
 def copyable(text: str, label: str) -> SafeString:
-    return format_html('<span class="copyable"><code>{}</code>{}</span>', text, copy_button(text, label))
+    return html('<span class="copyable"><code>{}</code>{}</span>', text, copy_button(text, label))
 
 
 def status(kind: str, words: str) -> SafeString:
     """`kind` is good, warn, bad or none; the words say the same without the colour."""
-    return format_html('<span class="status status--{}">{}</span>', kind, words)
+    return html('<span class="status status--{}">{}</span>', kind, words)
 
 
 def tag_list(tags: Iterable[tuple[str, str]], url: str = "") -> SafeString:
     """Tags of an object; with the `url` of a list, each leads to all in it that have the tag."""
     drawn = joined(_tag(key, value, url) for key, value in tags)
-    return format_html('<span class="tags">{}</span>', drawn) if drawn else drawn
+    return html('<span class="tags">{}</span>', drawn) if drawn else drawn
 
 
 # The same few tags stand in most rows of a page, and on most pages.
 @lru_cache(maxsize=4096)
 def _tag(key: str, value: str, url: str) -> SafeString:
-    text = format_html('<span class="tag__key">{}</span>{}', key, f"={value}" if value else "")
+    text = html('<span class="tag__key">{}</span>{}', key, f"={value}" if value else "")
     if not url:
-        return format_html('<span class="tag">{}</span>\n', text)
+        return html('<span class="tag">{}</span>\n', text)
     search = quote(str(Term("tags", Pattern((f"{key}={value}",)))), safe="")
     title = f"Show all with {key}={value}"
-    return format_html('<a class="tag" href="{}?q={}" title="{}">{}</a>\n', url, search, title, text)
+    return html('<a class="tag" href="{}?q={}" title="{}">{}</a>\n', url, search, title, text)
 
 
-def path(name: str, entity_id: str) -> str:
-    """`reverse` for a route that takes one id, which is what a list needs for each of its rows."""
-    before, after = _around_id(name)
-    return before + quote(entity_id) + after
+def path(name: str, entity_id: str | int = "") -> str:
+    """`reverse` for a route that takes one id or none, which is what a list needs for each of its rows."""
+    before, after = _around_id(name, bool(entity_id))
+    return before + quote(str(entity_id)) + after
 
 
 @lru_cache
-def _around_id(name: str) -> tuple[str, str]:
-    before, _, after = reverse(name, args=[_ANY_ID]).partition(_ANY_ID)
+def _around_id(name: str, has_id: bool) -> tuple[str, str]:
+    before, _, after = reverse(name, args=[_ANY_ID] if has_id else []).partition(_ANY_ID)
     return before, after

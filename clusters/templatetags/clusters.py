@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from django import template
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from clusters.models import Cluster
@@ -31,7 +30,7 @@ def cluster_rows(rows: Iterable[ClusterRow], url: str) -> SafeString:
 
 
 def _row(row: ClusterRow, url: str) -> SafeString:
-    return format_html(
+    return cells.html(
         _ROW,
         cells.path("resources:cluster-resources", row.cluster.pk),
         row.cluster.name,

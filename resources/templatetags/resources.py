@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from django import template
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from clusters.models import Cluster
@@ -43,7 +41,7 @@ def resource_rows(context: template.Context) -> SafeString:
     columns = list(_columns(context))
     rows: Iterable[ResourceRow] = context["rows"]
     drawn = (cells.joined(column(row) for column in columns) for row in rows)
-    return cells.joined(format_html("<tr>{}</tr>\n", row) for row in drawn)
+    return cells.joined(cells.html("<tr>{}</tr>\n", row) for row in drawn)
 
 
 def _columns(context: template.Context) -> Iterator[Callable[[ResourceRow], SafeString]]:
@@ -59,44 +57,44 @@ def _columns(context: template.Context) -> Iterator[Callable[[ResourceRow], Safe
 
 def _name(row: ResourceRow) -> SafeString:
     url = cells.path("resources:resource-detail", row.resource.pk)
-    return format_html('<th scope="row"><a href="{}"><bdi>{}</bdi></a></th>', url, row.resource.name)
+    return cells.html('<th scope="row"><a href="{}"><bdi>{}</bdi></a></th>', url, row.resource.name)
 
 
 def _kind(row: ResourceRow) -> SafeString:
-    return format_html('<td data-label="Kind">{}</td>', row.resource.kind_label)
+    return cells.html('<td data-label="Kind">{}</td>', row.resource.kind_label)
 
 
 def _host(row: ResourceRow) -> SafeString:
-    return format_html('<td data-label="Host"><code>{}</code></td>', row.resource.address)
+    return cells.html('<td data-label="Host"><code>{}</code></td>', row.resource.address)
 
 
 def _cluster(row: ResourceRow) -> SafeString:
     if row.resource.cluster_id is None:
         return _NO_CLUSTER
     url = cells.path("resources:cluster-resources", row.resource.cluster_id)
-    return format_html('<td data-label="Cluster"><a href="{}">{}</a></td>', url, row.cluster_name)
+    return cells.html('<td data-label="Cluster"><a href="{}">{}</a></td>', url, row.cluster_name)
 
 
 def _health(row: ResourceRow) -> SafeString:
-    return format_html('<td data-label="Health">{}</td>', health(row.resource))
+    return cells.html('<td data-label="Health">{}</td>', health(row.resource))
 
 
 def _tags(url: str, row: ResourceRow) -> SafeString:
-    return format_html('<td data-label="Tags">{}</td>', cells.tag_list(row.tags, url))
+    return cells.html('<td data-label="Tags">{}</td>', cells.tag_list(row.tags, url))
 
 
 def _created(row: ResourceRow) -> SafeString:
-    return format_html('<td data-label="Created">{}</td>', cells.ago(row.resource.created_at))
+    return cells.html('<td data-label="Created">{}</td>', cells.ago(row.resource.created_at))
 
 
 def _pick(cluster: Cluster, row: ResourceRow) -> SafeString:
     move = f"{row.resource.pk}:{row.resource.cluster_id or ''}:{cluster.pk}"
-    return format_html(_PICK, move, row.resource.name)
+    return cells.html(_PICK, move, row.resource.name)
 
 
 def _detach(cluster: Cluster, fields: SafeString, row: ResourceRow) -> SafeString:
-    url, move = reverse("resources:resource-moves"), f"{row.resource.pk}:{cluster.pk}:"
-    return format_html(_DETACH, url, fields, move, row.resource.name)
+    url, move = cells.path("resources:resource-moves"), f"{row.resource.pk}:{cluster.pk}:"
+    return cells.html(_DETACH, url, fields, move, row.resource.name)
 
 
 def _detach_fields(cluster: Cluster, context: template.Context) -> SafeString:
@@ -106,4 +104,4 @@ def _detach_fields(cluster: Cluster, context: template.Context) -> SafeString:
         "back": cluster.pk,
         "query": context["request"].GET.urlencode(),
     }
-    return format_html_join("", '<input type="hidden" name="{}" value="{}">', fields.items())
+    return cells.html_join('<input type="hidden" name="{}" value="{}">', fields.items())

@@ -6,7 +6,6 @@ from typing import Protocol
 from django import template
 from django.template.defaulttags import querystring
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from ui import cells, messages, text
@@ -38,7 +37,7 @@ def tag_list(tags: Iterable[TagLike], url: str = "") -> SafeString:
 @register.simple_tag
 def live_attributes(url_name: str, *args: str) -> SafeString:
     """What makes an element a live part that asks `url_name` for itself; see ui.live."""
-    return format_html(
+    return cells.html(
         'data-live hx-get="{}" hx-trigger="console:tick" hx-swap="outerHTML"', reverse(url_name, args=args)
     )
 
@@ -49,7 +48,7 @@ def sort_heading(context: template.Context, column: str, label: str) -> SafeStri
     sort: Sort = context["sort"]
     is_sorted = sort.column == column
     next_sort = f"-{column}" if is_sorted and not sort.descending else column
-    return format_html(
+    return cells.html(
         '<th scope="col"{}><a href="{}">{}{}</a></th>',
         _ARIA_SORT[sort.descending] if is_sorted else "",
         querystring(context, sort=next_sort, after=None, before=None),
