@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from access.selectors import ROLE_FILTERS
 from clusters.models import Cluster
 from clusters.selectors import CLUSTER_FILTERS
 from resources.kinds import KINDS
@@ -21,8 +22,8 @@ EXAMPLES = table(section(SEARCH, "Proxy clusters"), "search")
 
 @pytest.mark.parametrize(
     ("heading", "filters"),
-    [("Proxy clusters", CLUSTER_FILTERS), ("Resources", RESOURCE_FILTERS)],
-    ids=["clusters", "resources"],
+    [("Proxy clusters", CLUSTER_FILTERS), ("Resources", RESOURCE_FILTERS), ("Roles", ROLE_FILTERS)],
+    ids=["clusters", "resources", "roles"],
 )
 def test_the_filters_are_those_that_are_declared(heading: str, filters: Filters[Any]):
     rows = table(section(SEARCH, heading), "filter")
