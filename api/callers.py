@@ -1,4 +1,4 @@
-"""Which worker calls, by the proof in its call's metadata."""
+"""Who calls, by the proof in the call's metadata."""
 
 import datetime as dt
 from collections import OrderedDict
@@ -6,11 +6,15 @@ from collections.abc import Iterable
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.utils import timezone
+from google.protobuf.message import Message
 
+from api.calls import Context
 from authority.models import Certificate, Purpose
 from authority.selectors import identify
 from clusters.models import Worker
 from clusters.workers import Refused, standing
+from logins.models import ClientLogin
+from logins.selectors import login_shown, login_to_renew
 from sdm.contract import proof
 from sdm.contract.proof import BadProof, Proof
 from sdm.contract.reasons import Reason
@@ -41,11 +45,32 @@ class Seen:
             del self._until[oldest]
 
 
-def proof_in(metadata: Iterable[tuple[str, str | bytes]], method: str, request: bytes) -> tuple[Proof, bytes]:
-    """The proof that came with a call, and what it signed; Refused when it proves nothing."""
-    found = [value for name, value in metadata if name == proof.METADATA]
+class Proofs:
+    """Those of one service's calls, each believed once."""
+
+    def __init__(self, service: str, metadata: str) -> None:
+        self._service = service
+        self._metadata = metadata
+        self._seen = Seen()
+
+    def of(self, context: Context, method: str, request: Message | None = None) -> Proof:
+        """The proof that came with a call, whose stream has no `request`; Refused when it proves nothing."""
+        serialized = request.SerializeToString(deterministic=True) if request is not None else b""
+        given, signed = _proof_in(
+            context.invocation_metadata() or (), self._metadata, f"/{self._service}/{method}", serialized
+        )
+        if not self._seen.first_time(signed, given.at):
+            raise Refused(Reason.BAD_PROOF, "The same proof was sent before.")
+        return given
+
+
+def _proof_in(
+    metadata: Iterable[tuple[str, str | bytes]], key: str, method: str, request: bytes
+) -> tuple[Proof, bytes]:
+    """The proof, and what it signed."""
+    found = [value for name, value in metadata if name == key]
     if len(found) != 1 or not isinstance(found[0], str):
-        raise Refused(Reason.BAD_PROOF, f"The call needs {proof.METADATA} in its metadata, once.")
+        raise Refused(Reason.BAD_PROOF, f"The call needs {key} in its metadata, once.")
     try:
         given = proof.read(found[0])
         signed = given.check(method, request)
@@ -73,6 +98,23 @@ def worker_of(given: Proof) -> Worker:
     except chain.Untrusted as error:
         raise Refused(Reason.BAD_PROOF, str(error)) from error
     return standing(issued.subject_id)
+
+
+def login_of(given: Proof) -> ClientLogin:
+    """The login whose certificate it is, if it stands."""
+    try:
+        return login_shown(given.certificate)
+    except chain.Expired as error:
+        raise Refused(
+            Reason.CERTIFICATE_EXPIRED, "The certificate of this machine has expired. Renew it."
+        ) from error
+    except chain.Untrusted as error:
+        raise Refused(Reason.NOT_LOGGED_IN) from error
+
+
+def login_renewing(given: Proof) -> ClientLogin:
+    """The same, where an expired certificate is as good: its key proves that it is the machine of this login."""
+    return login_to_renew(given.certificate)
 
 
 def pem_of(given: Proof) -> bytes:

@@ -13,6 +13,7 @@ import grpc
 from django.db import close_old_connections
 from google.protobuf.message import DecodeError
 
+from api.refusals import REFUSALS, code_of, refused_as
 from audit.context import Source, acting_from
 from clusters.workers import Refused
 from sdm.contract import reasons
@@ -30,18 +31,6 @@ Handler = Callable[[Any, Any, Context], Awaitable[T]]
 THREADS = 16
 # Longer than any wait for the database that is configured: its error is better than ours.
 DEADLINE = 20.0
-
-_CODES = {
-    Reason.CLOCK: grpc.StatusCode.FAILED_PRECONDITION,
-    Reason.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
-    Reason.KEY_DELETED: grpc.StatusCode.PERMISSION_DENIED,
-    Reason.CLUSTER_DELETED: grpc.StatusCode.PERMISSION_DENIED,
-    Reason.CERTIFICATE_REVOKED: grpc.StatusCode.PERMISSION_DENIED,
-    Reason.DISCONNECTED: grpc.StatusCode.PERMISSION_DENIED,
-    Reason.REPLACED: grpc.StatusCode.ABORTED,
-    Reason.TOO_MANY: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Reason.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-}
 
 
 class Threads:
@@ -69,8 +58,10 @@ def _with_database(work: Callable[[], T]) -> T:
 
 def from_source(context: Context, version: str, function: Callable[P, T]) -> Callable[P, T]:
     """`function`, whose activities say where the call came from."""
-    source = Source(address_of(context) or None, f"sdm {version}".strip())
+    return acting_as(Source(address_of(context) or None, f"sdm {version}".strip()), function)
 
+
+def acting_as(source: Source, function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def acting(*args: P.args, **kwargs: P.kwargs) -> T:
         with acting_from(source):
@@ -129,8 +120,8 @@ def answering(method: Handler[T]) -> Handler[T]:
 async def refusing(context: Context) -> Any:
     try:
         yield
-    except Refused as refused:
-        await _refuse(context, refused)
+    except REFUSALS as error:
+        await _refuse(context, refused_as(error))
     except grpc.aio.AbortError:
         raise
     except Exception:  # whatever it was, the peer hears nothing of it, and the log all
@@ -139,5 +130,5 @@ async def refusing(context: Context) -> Any:
 
 
 async def _refuse(context: Context, refused: Refused) -> NoReturn:
-    code = _CODES.get(refused.reason, grpc.StatusCode.UNAUTHENTICATED)
-    await context.abort(code, str(refused), ((reasons.METADATA, refused.reason.value),))
+    trailer = ((reasons.METADATA, refused.reason.value),)
+    await context.abort(code_of(refused.reason), str(refused), trailer)

@@ -48,3 +48,38 @@ class JoiningLimits:
     def refused(self, address: str, access_key: str) -> None:
         self.refused_from_address.count(address)
         self.refused_with_key.count(f"{address} {access_key}")
+
+
+class ClientLimits:
+    """An office behind one address comes to work at once; a program that asks without pause, or guesses, is slowed."""
+
+    def __init__(self) -> None:
+        self._begins = Limit(60)
+        self._polls = Limit(3_000)
+        self._polls_of_a_login = Limit(90)
+        self._wrong = Limit(60)
+        self._renewals = Limit(10)
+        self._tickets = Limit(600)
+
+    def begin(self, network: str) -> None:
+        self._take(self._begins, network)
+
+    def poll(self, network: str, login_id: str = "") -> None:
+        self._wrong.check(network)
+        self._take(self._polls, network)
+        if login_id:
+            self._take(self._polls_of_a_login, login_id[:32])
+
+    def wrong(self, network: str) -> None:
+        self._wrong.count(network)
+
+    def renew(self, login_id: str) -> None:
+        self._take(self._renewals, login_id)
+
+    def ticket(self, login_id: str) -> None:
+        self._take(self._tickets, login_id)
+
+    @staticmethod
+    def _take(limit: Limit, key: str) -> None:
+        limit.check(key)
+        limit.count(key)

@@ -1,6 +1,10 @@
 """Between messages and what services take. What a worker sends is text from a stranger: cut, and without controls."""
 
 import datetime as dt
+import ipaddress
+import json
+from collections.abc import Mapping
+from typing import Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -10,6 +14,7 @@ from clusters.models import Worker
 from clusters.restarts import Turn
 from clusters.windows import DEFAULT_HOUR
 from clusters.workers import Report
+from resources.models import Resource
 from sdm.contract.address import MAX_HOST_LENGTH
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as v1
@@ -34,11 +39,18 @@ def plain(text: str, length: int) -> str:
     return "".join(character for character in text if character.isprintable())[:length].strip()
 
 
-def host_name(request: v1.RegisterRequest) -> str:
+class Introduction(Protocol):
+    """What says where it comes from."""
+
+    host_name: str
+    version: str
+
+
+def host_name(request: Introduction) -> str:
     return plain(request.host_name, MAX_HOST_LENGTH) or "unnamed"
 
 
-def version(request: v1.RegisterRequest) -> str:
+def version(request: Introduction) -> str:
     return plain(request.version, MAX_VERSION)
 
 
@@ -61,6 +73,27 @@ def report(said: v1.WorkerReport) -> Report:
         configuration_generation=min(said.configuration_generation, _MAX_INTEGER),
         problems=tuple(plain(problem, MAX_PROBLEM) for problem in said.problems[:MAX_PROBLEMS]),
         version=plain(said.version, MAX_VERSION),
+    )
+
+
+def ip_address(text: str) -> str | None:
+    """An address as a worker says it; None where it is none."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
+def target(resource: Resource, credentials: Mapping[str, bytes]) -> v1.Target:
+    return v1.Target(
+        resource_id=resource.pk,
+        name=resource.name,
+        kind=resource.kind,
+        hostname=resource.hostname,
+        port=resource.port,
+        username=resource.username,
+        config=json.dumps(resource.config, sort_keys=True).encode(),
+        credentials=credentials,
     )
 
 

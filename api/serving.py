@@ -9,16 +9,19 @@ import grpc
 
 from api import tls
 from api.calls import ForgivingDecoder, Threads
+from api.clients import Clients
 from api.pulse import Pulse
 from api.reaching import Reaching
+from api.streams import Closing
 from api.upkeep import Upkeep
 from api.workers import Workers
 from events.hub import Hub
+from sdm.contract.v1.clients_pb2_grpc import add_ClientsServicer_to_server
 from sdm.contract.v1.workers_pb2_grpc import add_WorkersServicer_to_server
 
-# The largest of our messages, a configuration with a list of revoked certificates, has some hundred kilobytes;
-# what a worker sends has a few.
-MAX_RECEIVED = 64 * 1024
+# The largest of our messages, a configuration with a list of revoked certificates, has some hundred kilobytes. What
+# workers deliver of the request log comes in batches of half of this.
+MAX_RECEIVED = 1024 * 1024
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_RECEIVED),
     ("grpc.max_metadata_size", 16 * 1024),
@@ -59,15 +62,17 @@ async def serving(listen: str, certificate: tls.Files | tls.Own | None = None) -
             works.append(certificate.keep(threads))
         for work in works:
             await stack.enter_async_context(_beside(work))
-        workers = Workers(threads=threads, hub=hub, pulse=pulse, reaching=reaching)
+        closing = Closing()
+        workers = Workers(threads=threads, hub=hub, pulse=pulse, reaching=reaching, closing=closing)
         server = grpc.aio.server(interceptors=[ForgivingDecoder()], options=OPTIONS)
         add_WorkersServicer_to_server(workers, server)
+        add_ClientsServicer_to_server(Clients(threads=threads, hub=hub, closing=closing), server)
         port = _bind(server, listen, tls.credentials(certificate) if certificate else None)
         await server.start()
         try:
             yield port
         finally:
-            workers.close()
+            closing.begin()
             await server.stop(GRACE)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +13,8 @@ from api.calls import Context, Threads, address_of, answering, decodable, from_s
 from api.limits import JoiningLimits
 from api.pulse import Pulse
 from api.reaching import Reaching
+from api.sessions import SessionCalls
+from api.streams import Closing, first_to_end
 from authority.services import Issued
 from clusters.configuration import Configuration, configuration_of
 from clusters.models import Worker
@@ -21,28 +23,26 @@ from clusters.workers import Refused, certificate_renew, standing, topics_of, wo
 from events.hub import Hub, Subscription
 from events.publishing import publish
 from keys import joining
-from sdm.contract.proof import Proof
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as v1
-from sdm.contract.v1.workers_pb2_grpc import WorkersServicer
 
 # A stream looks for itself as often, should no event have told it to.
 LOOK_AFTER = 60.0
+# Who is told to stop ends the stream, and gets as long for it. Ended by us while a report is on its way, gRPC would
+# tell the worker of an error of its own instead.
+TO_HANG_UP = 1.0
 
 
-class Workers(WorkersServicer):
-    def __init__(self, *, threads: Threads, hub: Hub, pulse: Pulse, reaching: Reaching) -> None:
-        self._threads = threads
+class Workers(SessionCalls):
+    def __init__(
+        self, *, threads: Threads, hub: Hub, pulse: Pulse, reaching: Reaching, closing: Closing
+    ) -> None:
+        super().__init__(threads=threads)
         self._hub = hub
         self._pulse = pulse
         self._reaching = reaching
         self._limits = JoiningLimits()
-        self._seen = callers.Seen()
-        self._closing = asyncio.Event()
-
-    def close(self) -> None:
-        """End the streams: their workers come back to whoever serves next."""
-        self._closing.set()
+        self._closing = closing
 
     # --- Joining ---
 
@@ -79,9 +79,7 @@ class Workers(WorkersServicer):
     @answering
     async def Heartbeat(self, request: v1.WorkerReport, context: Context) -> v1.HeartbeatResponse:
         try:
-            worker, _ = await self._caller(
-                context, "Heartbeat", request.SerializeToString(deterministic=True)
-            )
+            worker, _ = await self._caller(context, "Heartbeat", request)
         except Refused as refused:
             if refused.reason in _TOLD_TO_STOP:
                 return v1.HeartbeatResponse(instruction=messages.stop(refused.reason, str(refused)))
@@ -96,8 +94,7 @@ class Workers(WorkersServicer):
 
     @answering
     async def Renew(self, request: v1.RenewRequest, context: Context) -> v1.RenewResponse:
-        serialized = request.SerializeToString(deterministic=True)
-        worker, given = await self._caller(context, "Renew", serialized)
+        worker, given = await self._caller(context, "Renew", request)
         issued: Issued = await self._threads.run(
             certificate_renew,
             worker,
@@ -111,20 +108,13 @@ class Workers(WorkersServicer):
         self, request_iterator: AsyncIterator[v1.WorkerReport], context: Context
     ) -> None:
         async with refusing(context):
-            worker, _ = await self._caller(context, "Watch", b"")
+            worker, _ = await self._caller(context, "Watch")
             async with self._hub.subscribe(*topics_of(worker)) as news:
-                await _first_to_end(
+                await first_to_end(
                     self._listen(worker, request_iterator),
                     self._tell(worker, news, context),
-                    self._end(),
+                    self._closing.end(),
                 )
-
-    async def _caller(self, context: Context, method: str, serialized: bytes) -> tuple[Worker, Proof]:
-        path = f"/{v1.DESCRIPTOR.services_by_name['Workers'].full_name}/{method}"
-        given, signed = callers.proof_in(context.invocation_metadata() or (), path, serialized)
-        if not self._seen.first_time(signed, given.at):
-            raise Refused(Reason.BAD_PROOF, "The same proof was sent before.")
-        return await self._threads.run(callers.worker_of, given), given
 
     # --- The stream ---
 
@@ -148,6 +138,7 @@ class Workers(WorkersServicer):
                 current, turn = await self._threads.run(_as_it_is, worker)
             except Refused as refused:
                 await context.write(messages.stop(refused.reason, str(refused)))
+                await asyncio.sleep(TO_HANG_UP)
                 raise
             if current.generation != sent:
                 sent = current.generation
@@ -156,26 +147,9 @@ class Workers(WorkersServicer):
                 await context.write(messages.restart(turn))
             await _something_new(news, stream)
 
-    async def _end(self) -> None:
-        await self._closing.wait()
-        raise Refused(Reason.UNAVAILABLE, "The control plane restarts.")
-
 
 # What ends a worker is an instruction where there is an answer to put it in.
 _TOLD_TO_STOP = frozenset({Reason.DISCONNECTED, Reason.KEY_DELETED, Reason.CLUSTER_DELETED})
-
-
-async def _first_to_end(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run them together; with the first, all end, and what it raised is raised."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
 
 
 class _Stream:

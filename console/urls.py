@@ -6,6 +6,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("", include("accounts.urls")),
     path("", include("authority.urls")),
+    path("", include("logins.urls")),
     path("", include("clusters.urls")),
     path("", include("keys.urls")),
     path("", include("resources.urls")),

@@ -6,6 +6,8 @@ from events.publishing import publish
 # was changed, moved or removed. Whoever holds sessions open hears it and decides again (`access.decisions`); whoever
 # keeps something for a resource forgets it.
 ACCESS = "access"
+# A resource's health is another than it was.
+HEALTH = "health"
 
 
 def access_changed(**where: str) -> None:

@@ -50,6 +50,15 @@ def standing_login(fingerprint: str) -> ClientLogin:
     return row.login
 
 
+def live_login(fingerprint: str) -> ClientLogin:
+    """The same, and the certificate itself would be accepted now."""
+    login = standing_login(fingerprint)
+    serials = LoginCertificate.objects.filter(pk=fingerprint).values("serial")
+    if not Certificate.objects.live().filter(serial__in=serials).exists():
+        raise LoginOver("The certificate of this machine has expired, or was revoked.")
+    return login
+
+
 _ENDED = "This machine was logged out. Log in again with sdm login."
 
 
@@ -62,6 +71,24 @@ def check_standing(login: ClientLogin, at: dt.datetime) -> None:
     if login.ends_at <= at:
         ended = f"{login.ends_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
         raise LoginOver(f"The login of this machine ended at {ended}. Log in again with sdm login.")
+
+
+def login_of_session(account_id: str, fingerprint: str) -> ClientLogin:
+    """The login that a live session began with; LoginOver when it does not stand.
+
+    A session can outlive what is remembered of its certificate: then any login of the account will do.
+    """
+    row = LoginCertificate.objects.select_related("login__account").filter(pk=fingerprint).first()
+    login = row.login if row else _latest_of(account_id)
+    if login is None or login.account_id != account_id:
+        raise LoginOver(_ENDED)
+    check_standing(login, timezone.now())
+    return login
+
+
+def _latest_of(account_id: str) -> ClientLogin | None:
+    rows = ClientLogin.objects.select_related("account").filter(account=account_id)
+    return rows.standing().order_by("-ends_at").first()
 
 
 # --- For pages --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from clusters.tags import TagsField, tags_of
 from resources.kinds import KINDS
 from resources.kinds.base import Kind, in_a_sentence, name_what_is_missing
 from resources.models import MAX_NAME, Resource
+from resources.ports import HIGHEST, LOWEST, holder_of
 from resources.selectors import (
     CredentialRow,
     cluster_named,
@@ -23,10 +24,15 @@ from resources.selectors import (
     is_name_taken,
     nearest_cluster_names,
 )
-from resources.services import Details
+from resources.services import KEEP_PORT, NEW_PORT, Details
 
 NAME_TAKEN = "Another resource has this name. Names are unique, whatever their case."
+PORT_RANGE = f"A local port is a number from {LOWEST} to {HIGHEST}. Left empty, a free one is chosen."
 CLUSTER_GONE = "This proxy cluster was deleted meanwhile. Choose another, or leave it empty."
+
+
+def port_taken(holder: str) -> str:
+    return f"This is the local port of {holder or 'another resource'}. Choose another, or leave it empty."
 
 
 class ClusterField(forms.CharField):
@@ -84,6 +90,13 @@ class ResourceForm(forms.Form):
     name = forms.CharField(max_length=MAX_NAME, label="Name", widget=forms.TextInput(attrs=PLAIN_INPUT))
     cluster = ClusterField()
     tags = TagsField()
+    port_override = forms.IntegerField(
+        label="Local port",
+        required=False,
+        widget=forms.TextInput(attrs={**PLAIN_INPUT, "inputmode": "numeric"}),
+        help_text="Where people's own programs connect, on 127.0.0.1. Left empty, a free one is chosen.",
+        error_messages={"invalid": PORT_RANGE},
+    )
     version = VersionField(required=False)
 
     def __init__(
@@ -101,6 +114,7 @@ class ResourceForm(forms.Form):
         if resource:
             tags = tags_of(list(resource.tags.all()))
             initial |= {"name": resource.name, "tags": tags, "version": resource.version}
+            initial["port_override"] = resource.port_override
             target = {name: getattr(resource, name) for name in ("hostname", "port", "username")}
             target |= resource.config
         super().__init__(data, initial=initial)
@@ -127,10 +141,21 @@ class ResourceForm(forms.Form):
             raise ValidationError(NAME_TAKEN)
         return name
 
+    def clean_port_override(self) -> int:
+        port: int | None = self.cleaned_data["port_override"]
+        if port is None or port == NEW_PORT:
+            # A form without the field leaves it as it is.
+            return NEW_PORT if "port_override" in self.data else KEEP_PORT
+        if not LOWEST <= port <= HIGHEST:
+            raise ValidationError(PORT_RANGE)
+        if holder := holder_of(port, but=self.resource):
+            raise ValidationError(port_taken(holder))
+        return port
+
     def details(self) -> Details:
         """What a valid form says."""
         data = self.cleaned_data
-        return Details(data["name"], data["cluster"], self.part.target(), data["tags"])
+        return Details(data["name"], data["cluster"], self.part.target(), data["tags"], data["port_override"])
 
 
 class CredentialForm(forms.Form):

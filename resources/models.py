@@ -33,6 +33,8 @@ class Resource(models.Model):
     port = models.PositiveIntegerField()
     username = models.CharField(max_length=256, blank=True)
     config = models.JSONField(default=dict)
+    # On people's own machines, 127.0.0.1; None when there were none left (`resources.ports`).
+    port_override = models.PositiveIntegerField(null=True, unique=True)
     # Whether it was reachable with valid credentials at the last check; None until the first.
     healthy = models.BooleanField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

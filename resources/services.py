@@ -20,12 +20,20 @@ from clusters.tags import replace_tags, tags_of
 from events.topics import access_changed
 from resources.kinds.base import Kind, Target
 from resources.models import Credential, Resource
+from resources.ports import PortTaken, free_port, holder_of
+from resources.selectors import is_name_taken
 
 # Longer values are recorded by their digest: a chain of certificates would bury what else changed.
 _MAX_RECORDED = 200
 
 
 _MOVE = re.compile(r"(rs-[0-9a-f]{16}):(|n-[0-9a-f]{16}):(|n-[0-9a-f]{16})")
+
+
+# Instead of a port: the one it has, or a free one.
+KEEP_PORT, NEW_PORT = 0, -1
+# So many at once take the port that was free a moment ago.
+_PORT_ATTEMPTS = 10
 
 
 class ClusterGone(Exception):
@@ -40,9 +48,12 @@ class Details:
     cluster: Cluster | None
     target: Target
     tags: Mapping[str, str]
+    port_override: int = KEEP_PORT
 
-    def columns(self) -> dict[str, Any]:
+    def columns(self, present: Resource | None = None) -> dict[str, Any]:
+        """PortTaken when the port that was asked for is another resource's."""
         return {
+            "port_override": self._port(present),
             "name": self.name,
             "name_folded": self.name.casefold(),
             "cluster": self.cluster,
@@ -52,16 +63,21 @@ class Details:
             "config": dict(self.target.config),
         }
 
+    def _port(self, present: Resource | None) -> int | None:
+        if self.port_override > 0:
+            if holder := holder_of(self.port_override, but=present):
+                raise PortTaken(holder)
+            return self.port_override
+        if present is not None and self.port_override == KEEP_PORT:
+            return present.port_override
+        return free_port()
+
 
 def resource_create(*, actor: Account, kind: Kind, details: Details, secrets: Mapping[str, str]) -> Resource:
     require(actor, "resources.change")
     with transaction.atomic():
         _lock_clusters([details.cluster])
-        try:
-            with transaction.atomic():
-                resource = Resource.objects.create(kind=kind.slug, created_by=actor, **details.columns())
-        except IntegrityError as error:
-            raise NameTaken from error
+        resource = _insert(actor, kind, details)
         replace_tags(resource.tags, details.tags)
         for field, secret in secrets.items():
             _store(resource, field, secret, actor)
@@ -72,19 +88,36 @@ def resource_create(*, actor: Account, kind: Kind, details: Details, secrets: Ma
     return resource
 
 
+def _insert(actor: Account, kind: Kind, details: Details) -> Resource:
+    for _ in range(_PORT_ATTEMPTS):
+        columns = details.columns()
+        try:
+            with transaction.atomic():
+                return Resource.objects.create(kind=kind.slug, created_by=actor, **columns)
+        except IntegrityError as error:
+            if is_name_taken(details.name):
+                raise NameTaken from error
+    raise PortTaken
+
+
 def resource_update(*, actor: Account, resource: Resource, version: int, details: Details) -> bool:
     """Whether anything changed."""
     require(actor, "resources.change")
     with transaction.atomic():
         _lock_clusters([details.cluster])
-        before, columns = _recorded(resource), details.columns()
+        before, columns = _recorded(resource), details.columns(resource)
         same_columns = all(getattr(resource, name) == value for name, value in columns.items())
         if resource.version == version and same_columns and before["tags"] == dict(details.tags):
             return False
         if moves_target(resource, details.target):
             # The last check was of something else.
             columns["healthy"] = None
-        raise_version(resource, version, **columns)
+        try:
+            raise_version(resource, version, **columns)
+        except NameTaken as error:
+            if is_name_taken(details.name, but=resource):
+                raise
+            raise PortTaken(holder_of(columns["port_override"], but=resource)) from error
         replace_tags(resource.tags, details.tags)
         was, now = changes(before, _recorded(resource))
         record(actor=actor, verb=Verb.RESOURCE_UPDATED, entity=resource, before=was, after=now)
@@ -226,6 +259,7 @@ def _recorded(resource: Resource) -> dict[str, Any]:
         "hostname": resource.hostname,
         "port": resource.port,
         "username": resource.username,
+        "local port": resource.port_override,
         **{name: _short(value) for name, value in resource.config.items()},
         "tags": tags_of(list(resource.tags.all())),
     }

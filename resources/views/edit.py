@@ -15,10 +15,11 @@ from clusters.conflicts import Conflict, NameTaken, conflicting_changes
 from clusters.forms import DeletionForm
 from clusters.models import Cluster
 from resources import selectors, services
-from resources.forms import CLUSTER_GONE, NAME_TAKEN, ResourceForm
+from resources.forms import CLUSTER_GONE, NAME_TAKEN, ResourceForm, port_taken
 from resources.kinds import KINDS
 from resources.kinds.base import Category, Kind
 from resources.models import Resource
+from resources.ports import PortTaken
 from ui import messages
 from ui.responses import go, render_form
 
@@ -69,6 +70,8 @@ def _create(request: AccountRequest, kind: Kind, form: ResourceForm) -> Resource
         form.add_error("name", NAME_TAKEN)
     except services.ClusterGone:
         form.add_error("cluster", CLUSTER_GONE)
+    except PortTaken as error:
+        form.add_error("port_override", port_taken(str(error)))
     return None
 
 
@@ -111,6 +114,8 @@ def _update(request: AccountRequest, resource: Resource, form: ResourceForm) -> 
         form.add_error("name", NAME_TAKEN)
     except services.ClusterGone:
         form.add_error("cluster", CLUSTER_GONE)
+    except PortTaken as error:
+        form.add_error("port_override", port_taken(str(error)))
     else:
         messages.success(request, "Saved." if changed else "Nothing was different, so nothing was changed.")
         return True

@@ -11,6 +11,8 @@ from tests.resources.factories import make_resource, recorded, sent, store_secre
 CONFIG = {
     "database": "orders",
     "override_database": True,
+    "log_parameters": False,
+    "allow_replication": False,
     "tls_required": True,
     "tls_insecure": False,
     "certificate_authority": "",

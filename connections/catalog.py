@@ -1,0 +1,34 @@
+"""What an account reaches, for the client on its machine."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from access.decisions import Way, reachable_by, ways_of
+from accounts.models import Account
+from clusters.tags import tags_of
+from resources.models import Resource
+
+# A message that carries more is not taken by clients, and nobody reads a list of more.
+MAX_ENTRIES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    resource: Resource
+    tags: Mapping[str, str]
+    ends_at: dt.datetime | None
+
+
+def entries(account: Account, at: dt.datetime) -> Sequence[Entry]:
+    """By name. What is beyond the first entries can still be asked for by its id."""
+    rows = reachable_by(account, at).select_related("cluster").prefetch_related("tags")
+    resources = list(rows.order_by("name_folded", "pk")[:MAX_ENTRIES])
+    ways = ways_of(account, [resource.pk for resource in resources], at)
+    return [Entry(row, tags_of(list(row.tags.all())), _end(ways[row.pk])) for row in resources]
+
+
+def _end(ways: Sequence[Way]) -> dt.datetime | None:
+    """When the last of the ways is closed; None when one stays open."""
+    ends = [way.until for way in ways]
+    return None if None in ends else max((end for end in ends if end), default=None)

@@ -1,0 +1,94 @@
+"""Whether live sessions may go on, asked by the worker that holds them whenever who may reach what has changed."""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from django.utils import timezone
+
+from access.decisions import Decision, Refusal, decide
+from accounts.models import Account
+from audit.sessions import ended_sessions
+from clusters.models import Worker
+from logins.models import ClientLogin
+from logins.selectors import LoginOver, login_of_session
+from resources.models import Resource
+from sdm.contract.endings import Ending
+
+_ENDINGS = {
+    Refusal.SUSPENDED: Ending.SUSPENDED,
+    Refusal.RESOURCE_UNKNOWN: Ending.RESOURCE_GONE,
+    Refusal.NO_CLUSTER: Ending.RESOURCE_GONE,
+    Refusal.ENDED: Ending.ACCESS_OVER,
+}
+
+
+class CannotTell(Exception):
+    """It could not be decided. Whoever asked asks again; nobody is cut for a fault of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    session_id: str
+    account_id: str
+    resource_id: str
+    thumbprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    session_id: str
+    # None while it may go on.
+    ending: Ending | None
+    message: str = ""
+    ends_at: dt.datetime | None = None
+
+
+def verdicts(*, worker: Worker, sessions: Sequence[Live]) -> Sequence[Verdict]:
+    """One for each, in their order."""
+    now = timezone.now()
+    own = set(
+        Resource.objects.filter(
+            cluster=worker.cluster_id, pk__in={live.resource_id for live in sessions}
+        ).values_list("pk", flat=True)
+    )
+    ended = ended_sessions([live.session_id for live in sessions])
+
+    # Many sessions of few people: each question is asked once.
+    @cache
+    def decision(account_id: str, resource_id: str) -> Decision:
+        return decide(account=Account(pk=account_id), resource=Resource(pk=resource_id), at=now)
+
+    @cache
+    def login(account_id: str, thumbprint: str) -> ClientLogin | LoginOver:
+        try:
+            return login_of_session(account_id, thumbprint)
+        except LoginOver as over:
+            return over
+
+    return [_verdict(live, own, ended, decision, login) for live in sessions]
+
+
+def _verdict(
+    live: Live,
+    own: Collection[str],
+    ended: Mapping[str, str],
+    decision: Callable[[str, str], Decision],
+    login: Callable[[str, str], ClientLogin | LoginOver],
+) -> Verdict:
+    if live.session_id in ended:
+        return Verdict(live.session_id, Ending.ENDED_BY_ADMINISTRATOR, ended[live.session_id])
+    found = login(live.account_id, live.thumbprint)
+    if isinstance(found, LoginOver):
+        return Verdict(live.session_id, found.ending, str(found))
+    decided = decision(live.account_id, live.resource_id)
+    if decided.refusal is Refusal.ERROR:
+        raise CannotTell
+    if decided.refusal is not None:
+        ending = _ENDINGS.get(decided.refusal, Ending.ACCESS_REMOVED)
+        return Verdict(live.session_id, ending, decided.sentence)
+    if live.resource_id not in own:
+        return Verdict(live.session_id, Ending.RESOURCE_GONE, Ending.RESOURCE_GONE.sentence)
+    ends_at = min(found.ends_at, decided.until or found.ends_at)
+    return Verdict(live.session_id, None, ends_at=ends_at)
