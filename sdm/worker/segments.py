@@ -5,6 +5,7 @@ leaves a torn record at the end at most. What is incomplete may still be written
 """
 
 import struct
+import sys
 import zlib
 from dataclasses import dataclass
 
@@ -31,11 +32,11 @@ def framed(record: bytes) -> bytes:
     return _HEAD.pack(len(record), zlib.crc32(record)) + record
 
 
-def divide(data: bytes) -> Piece:
+def divide(data: bytes, *, at_most: int = sys.maxsize) -> Piece:
     """The whole records at the start of `data`."""
     records: list[bytes] = []
     at = 0
-    while at + _HEAD.size <= len(data):
+    while at + _HEAD.size <= len(data) and len(records) < at_most:
         length, checksum = _HEAD.unpack_from(data, at)
         # No record is empty; zeros are what some file systems leave after a power cut.
         if not 0 < length <= MAX_RECORD:

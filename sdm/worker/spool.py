@@ -9,6 +9,7 @@ All that is in the spool stays below a limit. Each process looks when it begins 
 every process; as much again is kept for telling how requests and sessions ended.
 """
 
+import contextlib
 import errno
 import fcntl
 import itertools
@@ -48,11 +49,14 @@ class Run:
     def begin(cls, directory: Path) -> "Run":
         """A new one; OSError when the directory cannot be had."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = directory / f"{RUN}{secrets.token_hex(8)}"
-        path.mkdir(mode=0o700)
-        run = cls.take(path)
+        name = secrets.token_hex(8)
+        # Below its real name, nobody takes it for one that was left.
+        unfinished = directory / f"{name}{_UNFINISHED}"
+        unfinished.mkdir(mode=0o700)
+        run = cls.take(unfinished)
         if run is None:
-            raise OSError(errno.EAGAIN, "somebody took it at once", str(path))
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(unfinished))
+        run.path = unfinished.rename(directory / f"{RUN}{name}")
         return run
 
     @classmethod
@@ -73,9 +77,10 @@ class Run:
 
     def remove(self) -> None:
         """It is empty, but for what nobody has written a record to."""
-        for path in self.path.iterdir():
-            path.unlink(missing_ok=True)
-        self.path.rmdir()
+        with contextlib.suppress(FileNotFoundError):  # somebody else was about to do the same
+            for path in self.path.iterdir():
+                path.unlink(missing_ok=True)
+            self.path.rmdir()
         os.close(self.lock)
 
 

@@ -1,0 +1,76 @@
+"""From the spool to the control plane, in portions; what is stored there is removed here.
+
+What was delivered and not yet removed when this process dies is delivered again, and stored once. One portion at a
+time is in memory.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from sdm.control_plane.pauses import Pauses
+from sdm.control_plane.refusals import ControlError
+from sdm.worker.unread import Unread
+
+log = logging.getLogger(__name__)
+
+READER = "delivery"
+# What is new is looked for as often; what others have left behind, less so.
+_LOOK_EVERY, _LOOK_AROUND_EVERY = 0.2, 30.0
+# A log that is so much behind is worth a word.
+_SAY_AFTER = 60.0
+
+Send = Callable[[Sequence[bytes]], Awaitable[None]]
+
+
+class Delivery:
+    """`send` raises ControlError for what is to be tried again."""
+
+    def __init__(self, unread: Unread, send: Send) -> None:
+        self._unread = unread
+        self._send = send
+        self._pauses = Pauses()
+        self._looked_around = float("-inf")
+        # Since when there is something that could not be delivered.
+        self._behind_since: float | None = None
+        self.records = 0
+
+    @property
+    def seconds_behind(self) -> float:
+        return 0.0 if self._behind_since is None else time.monotonic() - self._behind_since
+
+    @property
+    def problem(self) -> str:
+        if self.seconds_behind < _SAY_AFTER:
+            return ""
+        minutes = round(self.seconds_behind / 60)
+        return f"The request log could not be delivered for {minutes} minutes; {self._unread.held_bytes:,} bytes wait."
+
+    async def keep(self) -> None:
+        while True:
+            if time.monotonic() - self._looked_around > _LOOK_AROUND_EVERY:
+                self._unread.look_around()
+                self._looked_around = time.monotonic()
+            try:
+                await asyncio.sleep(0 if await self._deliver_one() else _LOOK_EVERY)
+            except ControlError as error:
+                log.debug("The request log waits: %s", error)
+                self._behind_since = self._behind_since or time.monotonic()
+                await asyncio.sleep(self._pauses.take())
+
+    async def finish(self) -> None:
+        """All that is there; ControlError when that is not possible now."""
+        while await self._deliver_one():
+            pass
+
+    async def _deliver_one(self) -> bool:
+        portion = self._unread.next(READER)
+        if portion is None:
+            self._behind_since = None
+            return False
+        await self._send(portion.records)
+        self._unread.done(portion, READER)
+        self.records += len(portion.records)
+        self._pauses.reset()
+        return True

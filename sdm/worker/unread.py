@@ -1,0 +1,139 @@
+"""What is in the spool for one worker to read: its own run's segments as they grow, and what workers of its cluster
+have left that are gone. A segment is removed when nobody writes it any more and every reader has read it."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sdm.worker.segments import MAGIC, divide
+from sdm.worker.spool import RUN, Run, held_bytes, try_lock
+
+log = logging.getLogger(__name__)
+
+# What one call carries, in bytes and in records.
+MAX_PORTION, MAX_RECORDS = 1 << 19, 2_000
+# Which cluster's a run is: a worker delivers for its own alone.
+_CLUSTER = "cluster"
+
+
+@dataclass
+class Segment:
+    path: Path
+    # How far each reader is.
+    offsets: dict[str, int] = field(default_factory=dict)
+    is_finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Records of one segment, in their order."""
+
+    segment: Segment
+    records: Sequence[bytes]
+    end: int
+
+
+class Unread:
+    def __init__(self, run: Run, readers: Sequence[str]) -> None:
+        self._own = run
+        self._runs = [run]
+        self._readers = readers
+        self._cluster_id = ""
+        self._segments: dict[Path, Segment] = {}
+        # That were no whole record when their writer was gone.
+        self.damaged_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        return held_bytes(self._own.path.parent)
+
+    def belongs_to(self, cluster_id: str) -> None:
+        """Said when the worker has joined: before anything is written."""
+        if cluster_id != self._cluster_id:
+            (self._own.path / _CLUSTER).write_text(cluster_id)
+            self._cluster_id = cluster_id
+
+    def look_around(self) -> None:
+        """Take over what workers of this cluster have left that are gone."""
+        known = {run.path for run in self._runs}
+        for path in sorted(self._own.path.parent.glob(f"{RUN}*")):
+            run = Run.take(path) if path not in known and self._is_ours(path) else None
+            if run is not None and run.segments():
+                log.info("Reading what is left of the request log in %s.", path)
+            if run is not None:
+                self._runs.append(run)
+
+    def _is_ours(self, run: Path) -> bool:
+        try:
+            return (run / _CLUSTER).read_text() == self._cluster_id
+        except FileNotFoundError:  # it never joined, and wrote nothing
+            return True
+        except OSError:  # somebody else's
+            return False
+
+    def next(self, reader: str) -> Portion | None:
+        """The next records; the same again until `done` is said of them. None when all is read."""
+        for run in list(self._runs):
+            for path in run.segments():
+                segment = self._segments.setdefault(
+                    path, Segment(path, dict.fromkeys(self._readers, len(MAGIC)))
+                )
+                portion = self._read(segment, reader)
+                if portion is not None:
+                    return portion
+            self._close(run)
+        return None
+
+    def done(self, portion: Portion, reader: str) -> None:
+        portion.segment.offsets[reader] = portion.end
+
+    def skip(self, reader: str) -> int:
+        """Count everything there is as read; how many bytes were not."""
+        skipped = 0
+        while (portion := self.next(reader)) is not None:
+            skipped += portion.end - portion.segment.offsets[reader]
+            self.done(portion, reader)
+        return skipped
+
+    def _read(self, segment: Segment, reader: str) -> Portion | None:
+        offset = segment.offsets[reader]
+        try:
+            descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            del self._segments[segment.path]
+            return None
+        try:
+            # Asked before it is read: what came between would be missed.
+            segment.is_finished = segment.is_finished or try_lock(descriptor)
+            data = os.pread(descriptor, MAX_PORTION, offset)
+            size = os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+        piece = divide(data, at_most=MAX_RECORDS)
+        if piece.records:
+            return Portion(segment, piece.records, offset + piece.length)
+        if segment.is_finished:
+            self._read_to_the_end(segment, reader, size)
+        return None
+
+    def _read_to_the_end(self, segment: Segment, reader: str, size: int) -> None:
+        left = size - segment.offsets[reader]
+        segment.offsets[reader] = size
+        if left > 0 and reader == self._readers[0]:
+            self.damaged_bytes += left
+            log.error(
+                "%d bytes at the end of %s are no record: who wrote it was killed meanwhile, or the file is damaged.",
+                left,
+                segment.path,
+            )
+        if all(offset >= size for offset in segment.offsets.values()):
+            segment.path.unlink(missing_ok=True)
+            del self._segments[segment.path]
+
+    def _close(self, run: Run) -> None:
+        """Another's run with nothing left in it."""
+        if run is not self._own and not run.segments():
+            self._runs.remove(run)
+            run.remove()
