@@ -43,8 +43,7 @@ class Control(Protocol):
 
 
 class Health:
-    def __init__(self, control: Control) -> None:
-        self._control = control
+    def __init__(self) -> None:
         # Version and the moment of the next check, of each resource.
         self._known: dict[str, tuple[str, float]] = {}
         self._wanted = asyncio.Event()
@@ -61,11 +60,11 @@ class Health:
         """Something may be new or another than before."""
         self._wanted.set()
 
-    async def keep(self) -> None:
+    async def keep(self, control: Control) -> None:
         """For ever. While the control plane is away there is nobody to tell."""
         while True:
             with contextlib.suppress(ControlError):
-                await self._turn()
+                await self._turn(control)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._patience()):
                     await self._wanted.wait()
@@ -74,9 +73,9 @@ class Health:
         next_due = min((due for _, due in self._known.values()), default=float("inf"))
         return max(0.5, min(_LOOK_EVERY, next_due - time.monotonic()))
 
-    async def _turn(self) -> None:
+    async def _turn(self, control: Control) -> None:
         self._wanted.clear()
-        versions = {each.resource_id: each.version for each in (await self._control.list_targets()).targets}
+        versions = {each.resource_id: each.version for each in (await control.list_targets()).targets}
         known, now = self._known, time.monotonic()
         self._known = {
             resource_id: known[resource_id] if known.get(resource_id, ("",))[0] == version else (version, 0.0)
@@ -84,18 +83,18 @@ class Health:
         }
         due = [resource_id for resource_id, (_, moment) in self._known.items() if moment <= now]
         for begin in range(0, len(due), _BATCH):
-            await self._check_all(due[begin : begin + _BATCH])
+            await self._check_all(control, due[begin : begin + _BATCH])
 
-    async def _check_all(self, resource_ids: list[str]) -> None:
+    async def _check_all(self, control: Control, resource_ids: list[str]) -> None:
         """Each is told as soon as it is known: what hangs does not keep the others waiting."""
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def check(resource_id: str) -> None:
             async with limit:
                 self._put_off(resource_id, _RETRY_AFTER)
-                found = await self._check(resource_id)
+                found = await _check(control, resource_id)
             if found is not None:
-                await self._control.report_health(pb.ReportHealthRequest(checks=[found]))
+                await control.report_health(pb.ReportHealthRequest(checks=[found]))
             self._put_off(resource_id, EVERY)
 
         outcomes = await asyncio.gather(*map(check, resource_ids), return_exceptions=True)
@@ -107,29 +106,30 @@ class Health:
         version, _ = self._known[resource_id]
         self._known[resource_id] = (version, time.monotonic() + seconds * _chance.uniform(0.9, 1.1))
 
-    async def _check(self, resource_id: str) -> pb.Health | None:
-        """None when this kind cannot be checked, or the resource is gone meanwhile."""
-        response = await self._control.get_target(resource_id)
-        target = Target.read(response.target)
-        kind = KINDS.get(target.kind)
-        if kind is None:
-            return None
-        began, problem = time.monotonic(), ""
-        at = dt.datetime.now(dt.UTC)
-        try:
-            async with asyncio.timeout(DEADLINE):
-                await kind.check(target)
-        except Unreachable as error:
-            problem = str(error)
-        except TimeoutError:
-            problem = f"{target.hostname}:{target.port} takes longer than {DEADLINE:.0f} s."
-        except OSError as error:
-            problem = f"{target.hostname}:{target.port}: {error.strerror or error}."
-        found = pb.Health(
-            resource_id=resource_id,
-            healthy=not problem,
-            problem=problem[:_MAX_PROBLEM],
-            milliseconds=round(1000 * (time.monotonic() - began)),
-        )
-        found.checked_at.FromDatetime(at)
-        return found
+
+async def _check(control: Control, resource_id: str) -> pb.Health | None:
+    """None when this kind cannot be checked, or the resource is gone meanwhile."""
+    response = await control.get_target(resource_id)
+    target = Target.read(response.target)
+    kind = KINDS.get(target.kind)
+    if kind is None:
+        return None
+    began, problem = time.monotonic(), ""
+    at = dt.datetime.now(dt.UTC)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await kind.check(target)
+    except Unreachable as error:
+        problem = str(error)
+    except TimeoutError:
+        problem = f"{target.hostname}:{target.port} takes longer than {DEADLINE:.0f} s."
+    except OSError as error:
+        problem = f"{target.hostname}:{target.port}: {error.strerror or error}."
+    found = pb.Health(
+        resource_id=resource_id,
+        healthy=not problem,
+        problem=problem[:_MAX_PROBLEM],
+        milliseconds=round(1000 * (time.monotonic() - began)),
+    )
+    found.checked_at.FromDatetime(at)
+    return found

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterable
 
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
@@ -32,6 +33,7 @@ from sdm.worker.control.calls import Me
 from sdm.worker.control.membership import Membership
 from sdm.worker.desk.place import Place
 from sdm.worker.desk.server import Desk
+from sdm.worker.health import Health
 from sdm.worker.listeners import Listeners
 from sdm.worker.probes import Answer
 from sdm.worker.spool import Run
@@ -97,6 +99,7 @@ class Link:
         self._config = config
         self._writer = writer
         self.desk = Desk(self, place, offline_grace=config.offline_grace)
+        self._health = Health()
         self._files = _files(config)
         self._pair: Pair | None = None
         self._membership: Membership | None = None
@@ -129,6 +132,7 @@ class Link:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._membership.keep())
                 tasks.create_task(self.desk.work())
+                tasks.create_task(self._health.keep(self._membership))
                 if self._files is not None:
                     tasks.create_task(self._watch_files(self._files))
         except* ControlError as group:
@@ -181,9 +185,15 @@ class Link:
             log.info("Connected to the control plane at %s.", self._config.control_plane)
         self._connected = up
         self.desk.connected(up)
+        if up:
+            self._health.look()
 
     def recheck(self) -> None:
         self.desk.recheck()
+        self._health.look()
+
+    def check_health(self, resource_ids: Iterable[str]) -> None:
+        self._health.check_now(resource_ids)
 
     async def get_lease(self, request: pb.GetLeaseRequest) -> pb.GetLeaseResponse:
         return await self._member().get_lease(request)
@@ -306,6 +316,7 @@ class Link:
                 connected=self._connected,
                 certificate_expires=self._me.certificate.not_valid_after_utc.timestamp() if self._me else 0,
                 problems=len(self._problems()),
+                offline_grace=self.desk.seconds_left,
                 load=self._load,
             )
         )

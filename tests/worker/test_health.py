@@ -85,8 +85,8 @@ def target(name: str, kind: str = "raw_tcp") -> pb.Target:
 def during(control: Callable[[], Control], use: Callable[[Control, Health], Awaitable[None]]) -> None:
     async def run() -> None:
         there = control()
-        checks = Health(there)
-        keeping = asyncio.create_task(checks.keep())
+        checks = Health()
+        keeping = asyncio.create_task(checks.keep(there))
         try:
             async with asyncio.timeout(PATIENCE):
                 await use(there, checks)

@@ -120,6 +120,20 @@ class Calls:
         metadata = _proof(me, "CheckSessions", request.SerializeToString())
         return await answer(self._stub.CheckSessions(request, timeout=TIMEOUT, metadata=metadata), self._name)
 
+    async def list_targets(self, me: Me) -> pb.ListTargetsResponse:
+        request = pb.ListTargetsRequest()
+        metadata = _proof(me, "ListTargets", request.SerializeToString())
+        return await answer(self._stub.ListTargets(request, timeout=TIMEOUT, metadata=metadata), self._name)
+
+    async def get_target(self, me: Me, resource_id: str) -> pb.GetTargetResponse:
+        request = pb.GetTargetRequest(resource_id=resource_id)
+        metadata = _proof(me, "GetTarget", request.SerializeToString())
+        return await answer(self._stub.GetTarget(request, timeout=TIMEOUT, metadata=metadata), self._name)
+
+    async def report_health(self, me: Me, request: pb.ReportHealthRequest) -> None:
+        metadata = _proof(me, "ReportHealth", request.SerializeToString())
+        await answer(self._stub.ReportHealth(request, timeout=TIMEOUT, metadata=metadata), self._name)
+
     async def watch(self, me: Me, reports: AsyncIterator[pb.WorkerReport]) -> AsyncIterator[pb.Instruction]:
         """What the control plane tells us. It ends with a ControlError, never by itself."""
         try:

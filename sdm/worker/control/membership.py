@@ -9,7 +9,7 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import NoReturn, Protocol
 
@@ -43,6 +43,7 @@ class Worker(Protocol):
     def configure(self, configuration: pb.Configuration) -> None: ...
     def restart(self, *, cut_connections: bool) -> None: ...
     def recheck(self) -> None: ...
+    def check_health(self, resource_ids: Iterable[str]) -> None: ...
 
 
 class Membership:
@@ -94,6 +95,18 @@ class Membership:
         calls, me = self._stands()
         return await calls.check_sessions(me, request)
 
+    async def list_targets(self) -> pb.ListTargetsResponse:
+        calls, me = self._stands()
+        return await calls.list_targets(me)
+
+    async def get_target(self, resource_id: str) -> pb.GetTargetResponse:
+        calls, me = self._stands()
+        return await calls.get_target(me, resource_id)
+
+    async def report_health(self, request: pb.ReportHealthRequest) -> None:
+        calls, me = self._stands()
+        await calls.report_health(me, request)
+
     def _stands(self) -> tuple[Calls, Me]:
         if self._standing is None or self.me is None:
             raise ControlError(Reason.UNAVAILABLE, f"The control plane at {self._where} is out of reach.")
@@ -132,12 +145,16 @@ class Membership:
         return me
 
     async def _watch(self, calls: Calls, me: Me) -> None:
-        async for instruction in calls.watch(me, self._reports()):
+        heard = asyncio.Event()
+        async for instruction in calls.watch(me, self._reports(heard)):
+            heard.set()
             self._pauses.reset()
             self._worker.connected(True)
             self._obey(instruction)
 
-    async def _reports(self) -> AsyncIterator[pb.WorkerReport]:
+    async def _reports(self, heard: asyncio.Event) -> AsyncIterator[pb.WorkerReport]:
+        """From the first answer on: a report that crosses a refusal makes gRPC put its own error in the place of it."""
+        await heard.wait()
         while True:
             self._worker.changed.clear()
             yield self._worker.report()
@@ -168,6 +185,8 @@ class Membership:
                 self._worker.restart(cut_connections=instruction.restart.cut_connections)
             case "recheck":
                 self._worker.recheck()
+            case "check_health":
+                self._worker.check_health(instruction.check_health.resource_ids)
             case "stop":
                 raise stopped(instruction.stop)
 
