@@ -8,12 +8,14 @@ do not keep out the one that does.
 import asyncio
 import errno
 import ipaddress
+import logging
+import os
 import resource
 import socket
 import ssl
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uvloop
 
@@ -25,11 +27,14 @@ from sdm.worker.channel import Leave, Lines, Load, Settings, Trusted, encode
 from sdm.worker.config import ClientAuth, Config, Network
 from sdm.worker.desk.place import Where
 from sdm.worker.http import Exchange
+from sdm.worker.metrics import RECORDS_LOST
 from sdm.worker.records import RequestLog
 from sdm.worker.sessions import refusals
 from sdm.worker.sessions import request as tunnel
 from sdm.worker.sessions.session import Client
 from sdm.worker.sessions.sessions import Sessions
+
+log = logging.getLogger(__name__)
 
 NOT_FOUND = (404, "Not Found", b"404 Not Found\n", "text/plain; charset=utf-8")
 _ACCEPTS_AT_ONCE = 64
@@ -93,7 +98,9 @@ async def _run(
     sessions = Sessions(relay, request_log, counts, desk, direct=config.client_auth is ClientAuth.DIRECT)
     front = Front(listener, config, ticket_keys, sessions, counts, Limits().within_descriptors())
     reader, writer = await asyncio.open_connection(sock=channel)
-    tasks = [asyncio.create_task(work) for work in (_report(front, writer), sessions.work())]
+    tasks = [asyncio.create_task(work) for work in (_report(front, request_log, writer), sessions.work())]
+    for task in tasks:
+        task.add_done_callback(_surface)
     lines = Lines()
     try:
         while data := await reader.read(1 << 16):
@@ -113,9 +120,18 @@ async def _run(
             task.cancel()
 
 
-async def _report(front: "Front", writer: asyncio.StreamWriter) -> None:
+def _surface(task: asyncio.Task[None]) -> None:
+    """A fault of ours ends this process, and the supervisor starts it again."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("A front process failed.", exc_info=error)
+        os._exit(1)
+
+
+async def _report(front: "Front", request_log: RequestLog, writer: asyncio.StreamWriter) -> None:
     while True:
-        writer.write(encode(front.load()))
+        load = front.load()
+        load.counts[RECORDS_LOST] = request_log.lost
+        writer.write(encode(replace(load, log_problem=request_log.problem)))
         await writer.drain()
         await asyncio.sleep(_REPORT_EVERY)
 

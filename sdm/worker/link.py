@@ -13,7 +13,7 @@ from sdm.contract.v1 import workers_pb2 as pb
 from sdm.control_plane.refusals import ControlError
 from sdm.exit_codes import ExitCode
 from sdm.version import VERSION
-from sdm.worker import metrics, probes
+from sdm.worker import delivery, metrics, probes
 from sdm.worker.certificate_files import CertificateFiles, Pair
 from sdm.worker.channel import (
     End,
@@ -28,9 +28,10 @@ from sdm.worker.channel import (
     Trusted,
     encode,
 )
-from sdm.worker.config import CertSource, Config
+from sdm.worker.config import Audit, CertSource, Config
 from sdm.worker.control.calls import Me
 from sdm.worker.control.membership import Membership
+from sdm.worker.delivery import Delivery
 from sdm.worker.desk.place import Place
 from sdm.worker.desk.server import Desk
 from sdm.worker.health import Health
@@ -38,10 +39,13 @@ from sdm.worker.listeners import Listeners
 from sdm.worker.probes import Answer
 from sdm.worker.spool import Run
 from sdm.worker.tls import BadPair
+from sdm.worker.unread import Unread
 
 log = logging.getLogger(__name__)
 
-_GOODBYE_TIMEOUT = 2.0
+_GOODBYE_TIMEOUT = 1.5
+# What does not get through until then, the next worker delivers.
+_LAST_RECORDS_TIMEOUT = 1.0
 _LOOK_AT_FILES_EVERY = 2.0
 _READ_FILES_EVERY = 24 * 3600.0
 
@@ -54,7 +58,7 @@ async def _run(
     listeners: Listeners, channel: socket.socket, config: Config, spool: Run, place: Place
 ) -> None:
     reader, writer = await asyncio.open_connection(sock=channel)
-    link = Link(config, writer, place)
+    link = Link(config, writer, place, Unread(spool, [delivery.READER]))
     servers = [
         await link.desk.serve(),
         *[
@@ -95,8 +99,10 @@ def _surface(task: asyncio.Task[None]) -> None:
 
 
 class Link:
-    def __init__(self, config: Config, writer: asyncio.StreamWriter, place: Place) -> None:
+    def __init__(self, config: Config, writer: asyncio.StreamWriter, place: Place, unread: Unread) -> None:
         self._config = config
+        self._unread = unread
+        self._delivery: Delivery | None = None
         self._writer = writer
         self.desk = Desk(self, place, offline_grace=config.offline_grace)
         self._health = Health()
@@ -125,6 +131,9 @@ class Link:
         self._me = Me.of(known) if known.worker_id else None
         self._pins = known.pins
         self._membership = Membership(self._config, self, VERSION, self._me, known.pins)
+        self._delivery = Delivery(self._unread, self._membership.deliver_records)
+        if self._me is not None:
+            self._unread.belongs_to(self._me.name.cluster_id)
         try:
             if self._files is not None:
                 self._read_files(self._files)
@@ -132,6 +141,7 @@ class Link:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._membership.keep())
                 tasks.create_task(self.desk.work())
+                tasks.create_task(self._delivery.keep())
                 tasks.create_task(self._health.keep(self._membership))
                 if self._files is not None:
                     tasks.create_task(self._watch_files(self._files))
@@ -140,6 +150,8 @@ class Link:
 
     async def say_goodbye(self, *, restarting: bool) -> None:
         self._state = pb.WORKER_STATE_RESTARTING if restarting else pb.WORKER_STATE_STOPPED
+        if self._delivery is not None:
+            await self._delivery.finish(_LAST_RECORDS_TIMEOUT)
         if self._membership is not None:
             await self._membership.say_goodbye(_GOODBYE_TIMEOUT)
 
@@ -176,6 +188,7 @@ class Link:
     def joined(self, me: Me, cluster: str) -> None:
         self._me = me
         self._cluster = cluster or self._cluster
+        self._unread.belongs_to(me.name.cluster_id)
         self._identify(me)
         self._publish()
         self._tell_whom_to_trust()
@@ -317,6 +330,10 @@ class Link:
                 certificate_expires=self._me.certificate.not_valid_after_utc.timestamp() if self._me else 0,
                 problems=len(self._problems()),
                 offline_grace=self.desk.seconds_left,
+                log_bytes=self._unread.held_bytes,
+                log_seconds=self._delivery.seconds_behind if self._delivery else 0,
+                log_delivered=self._delivery.records if self._delivery else 0,
+                log_damaged=self._unread.damaged_bytes,
                 load=self._load,
             )
         )
@@ -329,10 +346,13 @@ class Link:
             return "not joined yet"
         if self._sent is None:
             return "no certificate"
+        if self._load.log_problem and self._config.audit is Audit.STRICT:
+            return "requests cannot be logged"
         return "" if self._load.processes else "no front process"
 
     def _problems(self) -> list[str]:
-        found = [self._problem] if self._problem else []
+        of_the_log = self._delivery.problem if self._delivery else ""
+        found = [each for each in (self._problem, self._load.log_problem, of_the_log) if each]
         if self._me is not None and self._me.certificate.not_valid_after_utc < dt.datetime.now(dt.UTC):
             found.append("The worker's certificate has expired, and the control plane could not renew it.")
         return found

@@ -6,6 +6,7 @@ It can be told to refuse, to stop a worker, and to be away.
 import asyncio
 import datetime as dt
 import secrets
+import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Coroutine
@@ -17,20 +18,23 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from grpc import aio
 
-from sdm.contract import proof, reasons
+from sdm.contract import proof, reasons, ticket
+from sdm.contract.endings import Ending
 from sdm.contract.keys import SecretKey
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
+from sdm.contract.v1.records_pb2 import Record
 from sdm.contract.v1.workers_pb2_grpc import WorkersServicer, add_WorkersServicer_to_server
 from sdm.pki import csr, profiles
 from sdm.pki.names import ClientName, Kind, WorkerName
 from tests.house.checkout import free_port
 
 DOMAIN = "acme.example.com"
+KEY_ID = "tk-0123456789abcdef"
 T = TypeVar("T")
 
 
@@ -53,12 +57,14 @@ class Authority:
     def sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
         return builder.sign(self.key, hashes.SHA256())
 
-    def client(self, directory: Path) -> tuple[Path, Path]:
+    def client(
+        self, directory: Path, account_id: str = "", *, at: dt.datetime | None = None, name: str = "pair"
+    ) -> tuple[Path, Path]:
         """Files with a client's certificate and key."""
         key = csr.new_key()
-        name = ClientName(DOMAIN, f"a-{secrets.token_hex(8)}")
-        leaf = self.sign(profiles.leaf(name, key=key.public_key(), issuer=self.certificate, at=now()))
-        return written(directory, pem(leaf), key_pem(key))
+        who = ClientName(DOMAIN, account_id or f"a-{secrets.token_hex(8)}")
+        leaf = self.sign(profiles.leaf(who, key=key.public_key(), issuer=self.certificate, at=at or now()))
+        return written(directory, pem(leaf), key_pem(key), name)
 
     def host(self, directory: Path, name: str = "host") -> tuple[Path, Path]:
         """The same for 127.0.0.1."""
@@ -100,6 +106,23 @@ class ControlPlane(WorkersServicer):
         self.reports: list[pb.WorkerReport] = []
         self.registrations: list[pb.RegisterRequest] = []
         self.heartbeat_seconds = 1
+        self.ticket_key = Ed25519PrivateKey.generate()
+        self.revoked: list[str] = []
+        self.generation = 1
+        # Resources by their ids; who asks for another is refused.
+        self.targets: dict[str, pb.Target] = {}
+        # Those whose health is checked, and what was found.
+        self.listed: list[pb.TargetVersion] = []
+        self.health: list[pb.Health] = []
+        self.leases: list[pb.GetLeaseRequest] = []
+        self.lease_seconds = 60.0
+        self.ends_at: dt.datetime | None = None
+        self.checks: list[pb.CheckSessionsRequest] = []
+        # Endings by the ids of sessions or of resources.
+        self.endings: dict[str, tuple[Ending, str]] = {}
+        self.records: list[Record] = []
+        # By those who connected to its workers; closed at the end.
+        self.opened: list[socket.socket] = []
         self.life: dt.timedelta | None = None
         # How far its clock is ahead of this machine's.
         self.clock = dt.timedelta(0)
@@ -123,6 +146,8 @@ class ControlPlane(WorkersServicer):
         self.up()
 
     def end(self) -> None:
+        for sock in self.opened:
+            sock.close()
         self.down()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -142,6 +167,13 @@ class ControlPlane(WorkersServicer):
                 stream.put_nowait(instruction)
 
         self._do(put())
+
+    def recheck(self) -> None:
+        self.tell(pb.Instruction(recheck=pb.Recheck()))
+
+    def reconfigure(self) -> None:
+        self.generation += 1
+        self.tell(pb.Instruction(configuration=self.configuration()))
 
     def stop_workers(self, reason: Reason, message: str = "") -> None:
         self.tell(pb.Instruction(stop=pb.Stop(reason=reason, message=message)))
@@ -222,6 +254,57 @@ class ControlPlane(WorkersServicer):
         self.reports.append(request)
         return pb.HeartbeatResponse()
 
+    async def GetLease(self, request: pb.GetLeaseRequest, context: Any) -> pb.GetLeaseResponse:
+        await self._begin("GetLease", context)
+        await self._prove("GetLease", request.SerializeToString(), context)
+        self.leases.append(request)
+        found = ticket.verify(request.ticket, keys={KEY_ID: self.ticket_key.public_key()}, at=now())
+        if found.resource_id not in self.targets:
+            await refuse(context, Reason.NO_ACCESS, "Nobody gave you access to this.")
+        response = pb.GetLeaseResponse(
+            person=pb.Person(account_id=found.account_id, email="alice@example.com", name="Alice"),
+            target=self.targets[found.resource_id],
+        )
+        response.good_until.FromDatetime(now() + dt.timedelta(seconds=self.lease_seconds))
+        if self.ends_at is not None:
+            response.ends_at.FromDatetime(self.ends_at)
+        return response
+
+    async def CheckSessions(self, request: pb.CheckSessionsRequest, context: Any) -> pb.CheckSessionsResponse:
+        await self._begin("CheckSessions", context)
+        await self._prove("CheckSessions", request.SerializeToString(), context)
+        self.checks.append(request)
+        return pb.CheckSessionsResponse(verdicts=[self._verdict(session) for session in request.sessions])
+
+    async def DeliverRecords(
+        self, request: pb.DeliverRecordsRequest, context: Any
+    ) -> pb.DeliverRecordsResponse:
+        await self._begin("DeliverRecords", context)
+        self.records.extend(request.records)
+        return pb.DeliverRecordsResponse()
+
+    async def ListTargets(self, request: pb.ListTargetsRequest, context: Any) -> pb.ListTargetsResponse:
+        await self._begin("ListTargets", context)
+        return pb.ListTargetsResponse(targets=self.listed)
+
+    async def GetTarget(self, request: pb.GetTargetRequest, context: Any) -> pb.GetTargetResponse:
+        await self._begin("GetTarget", context)
+        return pb.GetTargetResponse(target=self.targets[request.resource_id])
+
+    async def ReportHealth(self, request: pb.ReportHealthRequest, context: Any) -> pb.ReportHealthResponse:
+        await self._begin("ReportHealth", context)
+        self.health.extend(request.checks)
+        return pb.ReportHealthResponse()
+
+    def _verdict(self, session: pb.LiveSession) -> pb.SessionVerdict:
+        ending = self.endings.get(session.session_id) or self.endings.get(session.resource_id)
+        verdict = pb.SessionVerdict(session_id=session.session_id, may_go_on=ending is None)
+        if ending is not None:
+            verdict.reason, verdict.message = ending
+        elif self.ends_at is not None:
+            verdict.ends_at.FromDatetime(self.ends_at)
+        return verdict
+
     async def Renew(self, request: pb.RenewRequest, context: Any) -> pb.RenewResponse:
         await self._begin("Renew", context)
         await self._prove("Renew", request.SerializeToString(), context)
@@ -231,10 +314,12 @@ class ControlPlane(WorkersServicer):
 
     def configuration(self) -> pb.Configuration:
         return pb.Configuration(
-            generation=1,
+            generation=self.generation,
             advertised_address="127.0.0.1:8443",
             client_authorities=[pem(self.clients.certificate)],
             heartbeat_seconds=self.heartbeat_seconds,
+            revoked_clients=self.revoked,
+            ticket_keys=[pb.TicketKey(id=KEY_ID, public_key=self.ticket_key.public_key().public_bytes_raw())],
             control_plane_pins=self.pins,
         )
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -52,8 +51,10 @@ class DeskClient:
     async def stay(self) -> None:
         """Be connected, for ever."""
         while True:
-            with contextlib.suppress(OSError):
+            try:
                 await self._visit()
+            except OSError as error:
+                log.debug("The desk cannot be reached: %s", error)
             await asyncio.sleep(_PAUSE)
 
     async def lease(self, ask: Ask) -> pb.GetLeaseResponse:
@@ -80,7 +81,7 @@ class DeskClient:
         self._say(Ended(session_id))
 
     async def _visit(self) -> None:
-        reader, writer = await asyncio.open_unix_connection(self._where.name, limit=MAX_LINE)  # type: ignore[arg-type]
+        reader, writer = await asyncio.open_connection(sock=self._where.connect(), limit=MAX_LINE)
         try:
             writer.write(encode(Hello(self._where.word)))
             for session in self._live():

@@ -18,6 +18,17 @@ class Where:
     name: bytes
     word: str = field(repr=False)
 
+    def connect(self) -> socket.socket:
+        """OSError when nobody is there, or too many wait."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.connect(self.name)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

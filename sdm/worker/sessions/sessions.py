@@ -12,6 +12,7 @@ from sdm.contract.reasons import Reason
 from sdm.transport.relay.handoff import HandOff, Outcome
 from sdm.transport.relay.loop import Relay
 from sdm.transport.streams import Stream
+from sdm.worker import metrics
 from sdm.worker.channel import Trusted
 from sdm.worker.desk.client import DeskClient
 from sdm.worker.desk.messages import Ask, Cut, Live, Until
@@ -94,7 +95,7 @@ class Sessions:
             admitted()
             await self._open(request, caller, client, stream, address)
         except Refused as refused:
-            self._counts[f"session_refused {refused.reason}"] += 1
+            self._counts[metrics.SESSION_REFUSED + refused.reason] += 1
             return refused
         return None
 
@@ -211,7 +212,7 @@ class Sessions:
             worker_id=self._worker_id,
             client_address=session.client_address,
         )
-        self._counts["session_opened"] += 1
+        self._counts[metrics.SESSION_OPENED] += 1
 
     def _log_failure(self, session: Session, outcome: Outcome) -> None:
         """That somebody tried belongs into the log as well."""
@@ -247,7 +248,7 @@ class Sessions:
         if live.ends is not None:
             live.ends.cancel()
         if outcome is not None:
-            self._counts[f"session_ended {outcome.ending}"] += 1
+            self._counts[metrics.SESSION_ENDED + outcome.ending] += 1
         self.desk.ended(live.session.id)
         if not self._live:
             self._none_left.set()
