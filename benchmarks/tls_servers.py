@@ -119,7 +119,9 @@ frontend answering
 def run_haproxy(configuration: Path, port: int) -> Iterator[Server]:
     with processes.started_on(processes.cores()[0]):
         process = subprocess.Popen(
-            [haproxy_program(), "-db", "-q", "-f", str(configuration)], stderr=subprocess.DEVNULL
+            [haproxy_program(), "-db", "-q", "-f", str(configuration)],
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # as the worker: a share of the processor may be a session's
         )
     try:
         _wait_for(port, process)
