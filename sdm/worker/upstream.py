@@ -6,6 +6,7 @@ whatever the console thought of the name. TLS is verified unless the resource sa
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from functools import lru_cache
@@ -123,5 +124,9 @@ async def _first(found: list[Address], where: str) -> Stream:
 
 def _why(error: OSError) -> str:
     """In a few words, without what Python adds."""
-    text = (getattr(error, "reason", None) or error.strerror or str(error)).lower().replace("_", " ")
-    return text or "the connection broke off"
+    if isinstance(error, ssl.SSLError):
+        text = error.reason or "the connection broke off"
+    else:
+        # The loop's own words name the address once more.
+        text = os.strerror(error.errno) if error.errno else str(error) or "the connection broke off"
+    return text.lower().replace("_", " ")

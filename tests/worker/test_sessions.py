@@ -111,7 +111,7 @@ def test_what_is_no_request_for_a_resource_is_answered_as_everybody(
         alice.request(resource + "0"),
         alice.request("../" + resource),
         b"\x00\xff" * 100 + b"\r\n\r\n",
-        alice.request(resource, extra="X: " + "a" * 20_000 + "\r\n"),
+        alice.request(resource, extra="X: " + "a" * 60_000 + "\r\n"),
     ):
         assert is_the_answer(request(port, context=alice.context(), data=data))
 
