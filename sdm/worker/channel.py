@@ -48,6 +48,8 @@ class Load:
     processes: int = 1
     restarts: int = 0
     sessions: int = 0
+    # Why requests cannot be logged, for an operator; of one of the fronts.
+    log_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

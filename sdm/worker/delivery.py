@@ -31,6 +31,7 @@ class Delivery:
         self._unread = unread
         self._send = send
         self._pauses = Pauses()
+        self._one_at_a_time = asyncio.Lock()
         self._looked_around = float("-inf")
         # Since when there is something that could not be delivered.
         self._behind_since: float | None = None
@@ -59,18 +60,23 @@ class Delivery:
                 self._behind_since = self._behind_since or time.monotonic()
                 await asyncio.sleep(self._pauses.take())
 
-    async def finish(self) -> None:
-        """All that is there; ControlError when that is not possible now."""
-        while await self._deliver_one():
-            pass
+    async def finish(self, seconds: float) -> None:
+        """All that is there, if that is possible in time: nothing more is written."""
+        try:
+            async with asyncio.timeout(seconds):
+                while await self._deliver_one():
+                    pass
+        except (ControlError, TimeoutError) as error:
+            log.warning("The rest of the request log waits in the spool for the next worker. %s", error)
 
     async def _deliver_one(self) -> bool:
-        portion = self._unread.next(READER)
-        if portion is None:
-            self._behind_since = None
-            return False
-        await self._send(portion.records)
-        self._unread.done(portion, READER)
+        async with self._one_at_a_time:
+            portion = self._unread.next(READER)
+            if portion is None:
+                self._behind_since = None
+                return False
+            await self._send(portion.records)
+            self._unread.done(portion, READER)
         self.records += len(portion.records)
         self._pauses.reset()
         return True

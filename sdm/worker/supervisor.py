@@ -377,6 +377,7 @@ def _added(one: Load, other: Load) -> Load:
         one.processes + other.processes,
         one.restarts,
         one.sessions + other.sessions,
+        one.log_problem or other.log_problem,
     )
 
 

@@ -1,7 +1,9 @@
 """The calls of sdm.contract.v1.Workers, each with its proof, its deadline, and its refusal as a ControlError."""
 
+import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 # Long enough for a control plane that restarts behind a balancer, short enough to try another.
 TIMEOUT = 10.0
+# A portion of the request log is stored while others are, too.
+_DELIVERY_TIMEOUT = 30.0
 _SERVICE = "/sdm.contract.v1.Workers"
 
 
@@ -134,15 +138,38 @@ class Calls:
         metadata = _proof(me, "ReportHealth", request.SerializeToString())
         await answer(self._stub.ReportHealth(request, timeout=TIMEOUT, metadata=metadata), self._name)
 
-    async def watch(self, me: Me, reports: AsyncIterator[pb.WorkerReport]) -> AsyncIterator[pb.Instruction]:
-        """What the control plane tells us. It ends with a ControlError, never by itself."""
+    async def deliver_records(self, me: Me, request: pb.DeliverRecordsRequest) -> None:
+        metadata = _proof(me, "DeliverRecords", request.SerializeToString())
+        call = self._stub.DeliverRecords(request, timeout=_DELIVERY_TIMEOUT, metadata=metadata)
+        await answer(call, self._name)
+
+    async def watch(self, me: Me, reports: AsyncIterator[pb.WorkerReport]) -> AsyncGenerator[pb.Instruction]:
+        """What the control plane tells us. It ends with a ControlError, never by itself.
+
+        `reports` are sent from the first answer on: of what is sent while a refusal is on its way, gRPC makes an error
+        of its own, and forgets the refusal.
+        """
+        call, sending = self._stub.Watch(metadata=_proof(me, "Watch", b"")), None
         try:
-            call = self._stub.Watch(reports, metadata=_proof(me, "Watch", b""))
             async for instruction in call:
+                sending = sending or asyncio.create_task(_send(call, reports))
                 yield instruction
         except aio.AioRpcError as error:
             raise refusal(error, self._name) from None
+        finally:
+            if sending is not None:
+                sending.cancel()
+            call.cancel()
         raise ControlError(Reason.UNAVAILABLE, f"The control plane at {self._name} closed the stream.")
+
+
+async def _send(
+    call: "aio.StreamStreamCall[pb.WorkerReport, pb.Instruction]", reports: AsyncIterator[pb.WorkerReport]
+) -> None:
+    # That the stream has ended, and why, is for its reader to say.
+    with suppress(aio.AioRpcError, asyncio.InvalidStateError):
+        async for report in reports:
+            await call.write(report)
 
 
 def _proof(me: Me, method: str, request: bytes) -> tuple[tuple[str, str], ...]:

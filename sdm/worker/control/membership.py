@@ -10,6 +10,7 @@ import datetime as dt
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import NoReturn, Protocol
 
@@ -17,6 +18,7 @@ from grpc import aio
 
 from sdm.contract.reasons import Reason, Then
 from sdm.contract.v1 import workers_pb2 as pb
+from sdm.contract.v1.records_pb2 import Record
 from sdm.control_plane.connection import connect
 from sdm.control_plane.pauses import Pauses
 from sdm.control_plane.refusals import ControlError
@@ -107,6 +109,11 @@ class Membership:
         calls, me = self._stands()
         await calls.report_health(me, request)
 
+    async def deliver_records(self, records: Sequence[bytes]) -> None:
+        calls, me = self._stands()
+        parsed = [Record.FromString(record) for record in records]
+        await calls.deliver_records(me, pb.DeliverRecordsRequest(records=parsed))
+
     def _stands(self) -> tuple[Calls, Me]:
         if self._standing is None or self.me is None:
             raise ControlError(Reason.UNAVAILABLE, f"The control plane at {self._where} is out of reach.")
@@ -145,16 +152,13 @@ class Membership:
         return me
 
     async def _watch(self, calls: Calls, me: Me) -> None:
-        heard = asyncio.Event()
-        async for instruction in calls.watch(me, self._reports(heard)):
-            heard.set()
-            self._pauses.reset()
-            self._worker.connected(True)
-            self._obey(instruction)
+        async with aclosing(calls.watch(me, self._reports())) as instructions:
+            async for instruction in instructions:
+                self._pauses.reset()
+                self._worker.connected(True)
+                self._obey(instruction)
 
-    async def _reports(self, heard: asyncio.Event) -> AsyncIterator[pb.WorkerReport]:
-        """From the first answer on: a report that crosses a refusal makes gRPC put its own error in the place of it."""
-        await heard.wait()
+    async def _reports(self) -> AsyncIterator[pb.WorkerReport]:
         while True:
             self._worker.changed.clear()
             yield self._worker.report()
