@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 
-from access.matching import resources_of, rules_for, with_conditions
+from access.matching import any_of, fits, opened_by, rules_for, with_conditions
 from access.models import Attachment, Grant, Rule
 from accounts.models import Account
 from accounts.policy import Level
@@ -125,7 +125,8 @@ def _refuses_account(account: Account | None) -> Refusal | None:
 
 def _nothing_opens(account_id: str, resource: Resource, at: dt.datetime) -> Decision:
     """What is told to somebody who would have access at another time: the next, or else the last."""
-    grants = Grant.objects.filter(_opens(resource), account=account_id, ends_at__gt=F("starts_at"))
+    given = Grant.objects.filter(account=account_id, ends_at__gt=F("starts_at"))
+    grants = given.filter(_opening(resource, given.filter(role__isnull=False).values("role")))
     if upcoming := grants.filter(starts_at__gt=at).order_by("starts_at").first():
         return _refused(Refusal.NOT_BEGUN, f"It begins at {_moment(upcoming.starts_at)}.")
     if ended := grants.filter(ends_at__lte=at).order_by("-ends_at").first():
@@ -141,16 +142,16 @@ def _moment(moment: dt.datetime) -> str:
     return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _opens(resource: Resource) -> Q:
-    """The grants that name the resource, or a role that opens it."""
-    return Q(resource=resource.pk) | Q(role__in=rules_for(resource).values("role"))
+def _opening(resource: Resource, roles: QuerySet[Any, Any]) -> Q:
+    """The grants that name the resource, or one of `roles` where that opens it."""
+    return Q(resource=resource.pk) | Q(role__in=rules_for(resource).filter(role__in=roles).values("role"))
 
 
 # --- The same for lists -------------------------------------------------------------------------
 
 
 def reachable_by(account: Account, at: dt.datetime) -> QuerySet[Resource]:
-    """The resources that `account` may reach at this moment. Takes four queries, and one for what is made of it."""
+    """The resources that `account` may reach at this moment. Takes five queries, and one for what is made of it."""
     stored = Account.objects.filter(pk=account.pk).first()
     if _refuses_account(stored):
         return Resource.objects.none()
@@ -159,21 +160,20 @@ def reachable_by(account: Account, at: dt.datetime) -> QuerySet[Resource]:
         Q(role__in=Attachment.objects.filter(account=account.pk).values("role"))
         | Q(role__in=granted.filter(role__isnull=False).values("role"))
     )
-    opened = resources_of(with_conditions(rules))
-    named = Q(pk__in=granted.filter(resource__isnull=False).values("resource"))
-    return Resource.objects.filter(opened | named, cluster__isnull=False)
+    named = granted.filter(resource__isnull=False).values("resource")
+    return Resource.objects.filter(any_of([*opened_by(with_conditions(rules)), named]), cluster__isnull=False)
 
 
 def people_reaching(resource: Resource, at: dt.datetime) -> QuerySet[Account]:
-    """The accounts that may reach `resource` at this moment. Takes one query, and one for what is made of it."""
+    """The accounts that may reach `resource` at this moment. Takes two queries, and one for what is made of it."""
     stored = Resource.objects.filter(pk=resource.pk, cluster__isnull=False).first()
     if stored is None:
         return Account.objects.none()
-    own = OuterRef("pk")
-    has_role = Attachment.objects.filter(account=own, role__in=rules_for(stored).values("role"))
-    has_grant = Grant.objects.holding(at).filter(_opens(stored), account=own)
+    roles = set(rules_for(stored).values_list("role", flat=True))
+    attached = Attachment.objects.filter(role__in=roles).values("account")
+    granted = Grant.objects.holding(at).filter(Q(resource=stored.pk) | Q(role__in=roles)).values("account")
     return Account.objects.filter(
-        Exists(has_role) | Exists(has_grant), is_active=True, level__in=REACHING_LEVELS
+        Q(pk__in=attached) | Q(pk__in=granted), is_active=True, level__in=REACHING_LEVELS
     )
 
 
@@ -182,11 +182,11 @@ def ways(account_ids: Sequence[str], resource: Resource, at: dt.datetime) -> Map
 
     Whether an account is suspended, or its level reaches nothing, is not looked at.
     """
-    attached = Attachment.objects.filter(account__in=account_ids, role__in=rules_for(resource).values("role"))
-    grants = list(
-        Grant.objects.holding(at).filter(_opens(resource), account__in=account_ids).order_by("-ends_at", "pk")
-    )
-    members = list(attached.order_by("created_at", "pk").values_list("account_id", "role_id"))
+    attached = Attachment.objects.filter(account__in=account_ids).order_by("created_at", "pk")
+    members = list(attached.values_list("account_id", "role_id"))
+    named = Q(resource=resource.pk) | Q(role__isnull=False)
+    holding = Grant.objects.holding(at).filter(named, account__in=account_ids)
+    grants = list(holding.order_by("-ends_at", "pk"))
     roles = {role for _, role in members} | {grant.role_id for grant in grants if grant.role_id}
     rules: defaultdict[str, list[Rule]] = defaultdict(list)
     for rule in rules_for(resource).filter(role__in=roles).select_related("role"):
@@ -210,8 +210,8 @@ def ways_of(account: Account, resource_ids: Sequence[str], at: dt.datetime) -> M
     roles = attached | {grant.role_id for grant in grants if grant.role_id}
     rules = list(with_conditions(Rule.objects.filter(role__in=roles)).select_related("role"))
     found: defaultdict[str, list[Way]] = defaultdict(list)
-    for resource_id, *fits in _fitting(resource_ids, rules):
-        fitting = [rule for rule, fit in zip(rules, fits, strict=True) if fit]
+    for resource_id, *answers in _fitting(resource_ids, rules):
+        fitting = [rule for rule, fit in zip(rules, answers, strict=True) if fit]
         found[resource_id] += [Way(rule, None) for rule in fitting if rule.role_id in attached]
         for grant in grants:
             if grant.resource_id == resource_id:
@@ -223,7 +223,7 @@ def ways_of(account: Account, resource_ids: Sequence[str], at: dt.datetime) -> M
 def _fitting(resource_ids: Sequence[str], rules: Sequence[Rule]) -> Iterable[tuple[Any, ...]]:
     """For each resource its id, and for each rule whether it opens it."""
     columns = {
-        f"rule_{index}": Case(When(resources_of([rule]), then=Value(True)), default=Value(False))
+        f"rule_{index}": Case(When(fits(rule), then=Value(True)), default=Value(False))
         for index, rule in enumerate(rules)
     }
     return Resource.objects.filter(pk__in=resource_ids).annotate(**columns).values_list("pk", *columns)

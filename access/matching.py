@@ -1,18 +1,27 @@
 """What a rule opens, asked from either side: which resources fit a rule, and which rules fit a resource.
 
-Two directions, because each has its index: a list of resources starts from a few rules, a decision from one
-resource. A test draws rules and resources and holds both against the meaning written down in plain Python.
+One meaning in three forms, because each has its index: a list of resources starts from a few rules, a decision from
+one resource, an explanation from a page of resources. A test draws rules and resources and holds all of them against
+the meaning written down in plain Python.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from access.models import Rule, RuleKind, RuleResource, RuleTag
 from resources.models import Resource, ResourceTag
 
 NOTHING = Q(pk__in=[])  # Django answers without asking the database
+# Ids of resources, to be looked up.
+Ids = QuerySet[Any, Any]
+# SQLite joins 500 at most.
+_UNITED = 200
+_Tag = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +36,33 @@ class Conditions:
     def is_empty(self) -> bool:
         return not (self.kinds or self.tags or self.cluster_id)
 
-    def resources(self) -> Q:
-        """The resources that fit. None fits no conditions: forgetting them all must not open everything."""
+    def fits(self) -> Q:
+        """Asked of one resource after the other. None fits no conditions: to forget them all must open nothing."""
         if self.is_empty:
             return NOTHING
-        fits = Q()
-        if self.kinds:
-            fits &= Q(kind__in=self.kinds)
-        if self.cluster_id:
-            fits &= Q(cluster=self.cluster_id)
+        fits = self._plain()
         for key, value in self.tags.items():
-            fits &= Q(pk__in=ResourceTag.objects.filter(key=key, value=value).values("resource"))
+            fits &= Q(Exists(ResourceTag.objects.filter(resource=OuterRef("pk"), key=key, value=value)))
         return fits
+
+    def ids(self, frequency: Mapping[_Tag, int]) -> Ids:
+        """All that fit, found by the rarest of the tags."""
+        if self.is_empty:
+            return Resource.objects.none().values("pk")
+        tags = sorted(self.tags.items(), key=lambda tag: frequency.get(tag, 0))
+        if not tags:
+            return Resource.objects.filter(self._plain()).order_by().values("pk")
+        (key, value), *others = tags
+        found = ResourceTag.objects.filter(self._plain("resource__"), key=key, value=value)
+        for key, value in others:
+            other = ResourceTag.objects.filter(resource=OuterRef("resource"), key=key, value=value)
+            found = found.filter(Exists(other))
+        return found.order_by().values("resource")
+
+    def _plain(self, prefix: str = "") -> Q:
+        """Without the tags."""
+        fits = Q(**{f"{prefix}kind__in": self.kinds}) if self.kinds else Q()
+        return fits & Q(**{f"{prefix}cluster": self.cluster_id}) if self.cluster_id else fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +74,7 @@ class Selection:
 
     def resources(self) -> Q:
         if self.chosen is None:
-            return self.conditions.resources()
+            return any_of([self.conditions.ids(_frequency([self.conditions]))])
         return Q(pk__in=[resource.pk for resource in self.chosen])
 
 
@@ -67,18 +91,47 @@ def conditions_of(rule: Rule) -> Conditions:
     )
 
 
-def resources_of(rules: Iterable[Rule]) -> Q:
-    """The resources that any of the rules opens."""
-    chosen: list[str] = []
-    fits = NOTHING
-    for rule in rules:
-        if rule.way == Rule.Way.CHOSEN:
-            chosen.append(rule.pk)
-        else:
-            fits |= conditions_of(rule).resources()
+# --- From rules to resources --------------------------------------------------------------------
+
+
+def opened_by(rules: Iterable[Rule]) -> list[Ids]:
+    """The resources that the rules open, to be put together by `any_of`. One query, for how frequent tags are."""
+    rules = list(rules)
+    chosen = [rule.pk for rule in rules if rule.way == Rule.Way.CHOSEN]
+    conditions = [conditions_of(rule) for rule in rules if rule.way == Rule.Way.MATCHING]
+    frequency = _frequency(conditions)
+    ids = [some.ids(frequency) for some in conditions if not some.is_empty]
     if chosen:
-        fits |= Q(pk__in=RuleResource.objects.filter(rule__in=chosen).values("resource"))
-    return fits
+        ids.append(RuleResource.objects.filter(rule__in=chosen).values("resource"))
+    return ids
+
+
+def any_of(ids: Sequence[Ids]) -> Q:
+    """The resources that are among any of these. United, each is found by its own index; joined by OR, each row of the
+    table would be asked for each of them."""
+    groups = [ids[start : start + _UNITED] for start in range(0, len(ids), _UNITED)]
+    united = (first.union(*others) if others else first for first, *others in groups)
+    return reduce(or_, (Q(pk__in=group) for group in united), NOTHING)
+
+
+def fits(rule: Rule) -> Q:
+    """Whether a rule opens a resource, asked of one after the other."""
+    if rule.way == Rule.Way.CHOSEN:
+        return Q(Exists(RuleResource.objects.filter(rule=rule.pk, resource=OuterRef("pk"))))
+    return conditions_of(rule).fits()
+
+
+def _frequency(conditions: Iterable[Conditions]) -> dict[_Tag, int]:
+    """How many resources have each of the tags, where there is a choice between them."""
+    tags = {tag for some in conditions if len(some.tags) > 1 for tag in some.tags.items()}
+    if not tags:
+        return {}
+    wanted = reduce(or_, (Q(key=key, value=value) for key, value in tags))
+    rows = ResourceTag.objects.filter(wanted).order_by().values_list("key", "value").annotate(Count("pk"))
+    return {(key, value): count for key, value, count in rows}
+
+
+# --- From a resource to rules -------------------------------------------------------------------
 
 
 def rules_for(resource: Resource) -> QuerySet[Rule]:

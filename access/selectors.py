@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 
 from access.decisions import Way
-from access.matching import resources_of, with_conditions
+from access.matching import any_of, opened_by, with_conditions
 from access.models import Attachment, Grant, Role, Rule
 from accounts.models import Account
 from audit.services import Actor, require
@@ -135,7 +135,7 @@ class RuleRow:
 def rule_rows(role: Role) -> list[RuleRow]:
     """At most as many as a role can have, each with two queries for what it opens."""
     rules = with_conditions(role.rules.select_related("cluster"))
-    return [RuleRow(rule, preview(resources_of([rule]), 4)) for rule in rules]
+    return [RuleRow(rule, preview(any_of(opened_by([rule])), 4)) for rule in rules]
 
 
 def members(role: Role) -> QuerySet[Attachment]:

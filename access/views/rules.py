@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from access import selectors, services
 from access.forms import CLUSTER_GONE, RuleForm
-from access.matching import resources_of
+from access.matching import any_of, opened_by
 from access.models import MAX_RULES, Role, Rule
 from access.views.roles import render_tab
 from accounts.http import AccountRequest
@@ -107,7 +107,7 @@ def _render_editor(
     if form.is_bound:
         shown = selectors.preview(form.selection().resources()) if form.is_valid() else None
     elif rule is not None:
-        shown = selectors.preview(resources_of([rule]))
+        shown = selectors.preview(any_of(opened_by([rule])))
     context = {"role": role, "rule": rule, "form": form, "preview": shown, **context}
     part = "#preview" if is_fragment_request(request) else ""
     return render(request, f"access/rule_form.html{part}", context, status=status)

@@ -240,9 +240,9 @@ def test_a_decision_takes_as_many_queries_with_much_as_with_little(
         grant(alice, charlie, role, starts=NOW)
     with django_assert_max_num_queries(5):
         assert len(decide(account=charlie, resource=orders, at=NOW).ways) == 180
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         assert list(reachable_by(charlie, NOW)) == [orders]
-    with django_assert_max_num_queries(2):
+    with django_assert_max_num_queries(3):
         assert list(people_reaching(orders, NOW)) == [charlie]
     dora = make_account("Dora", Level.USER)
     with django_assert_max_num_queries(7):
