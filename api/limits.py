@@ -31,6 +31,11 @@ class Limit:
             self._counters.popitem(last=False)
 
 
+def _with_key(address: str, access_key: str) -> str:
+    """A message may be a megabyte, and counters are kept."""
+    return f"{address} {access_key[:32]}"
+
+
 class JoiningLimits:
     """Hundreds of workers behind one address may join at once; guessing may not go on for long."""
 
@@ -41,13 +46,13 @@ class JoiningLimits:
 
     def admit(self, address: str, access_key: str) -> None:
         self.refused_from_address.check(address)
-        self.refused_with_key.check(f"{address} {access_key}")
+        self.refused_with_key.check(_with_key(address, access_key))
         self.calls.check(address)
         self.calls.count(address)
 
     def refused(self, address: str, access_key: str) -> None:
         self.refused_from_address.count(address)
-        self.refused_with_key.count(f"{address} {access_key}")
+        self.refused_with_key.count(_with_key(address, access_key))
 
 
 class ClientLimits:

@@ -1,5 +1,6 @@
 """The calls by which workers let people through: leases, and whether live sessions go on."""
 
+import re
 from collections.abc import Sequence
 
 from api import client_messages, messages
@@ -15,6 +16,7 @@ from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as v1
 
 MAX_SESSIONS = 500
+_THUMBPRINT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class SessionCalls(ProvedCalls):
@@ -62,8 +64,14 @@ def _answer(lease: Lease) -> v1.GetLeaseResponse:
 
 
 def _live(request: v1.CheckSessionsRequest) -> Sequence[Live]:
+    checked = client_messages.checked_id
     return [
-        Live(said.session_id, said.account_id, said.resource_id, said.client_thumbprint)
+        Live(
+            checked("s", said.session_id),
+            checked("a", said.account_id),
+            checked("rs", said.resource_id),
+            said.client_thumbprint if _THUMBPRINT.fullmatch(said.client_thumbprint) else "",
+        )
         for said in request.sessions
     ]
 

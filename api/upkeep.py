@@ -17,6 +17,8 @@ from audit.storing import purge as requests_purge
 from clusters.restarts import restarts_look
 from clusters.workers import MISSED_HEARTBEATS, workers_forget, workers_lost
 from events import leases, sources
+from logins.services import logins_sweep
+from resources.health import health_sweep
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class Upkeep:
         if not leases.take(JOB, holder=self._holder, seconds=every * 4):
             return
         restarts_look(at=timezone.now())
+        logins_sweep()
+        health_sweep()
         if time.monotonic() - self._since < self._silence:
             return
         lost = workers_lost(silent_since=timezone.now() - dt.timedelta(seconds=self._silence))

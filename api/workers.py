@@ -2,7 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +12,7 @@ from django.utils import timezone
 
 from api import callers, messages
 from api.calls import Context, Threads, address_of, answering, decodable, from_source, refusing
+from api.health import HealthCalls
 from api.limits import JoiningLimits
 from api.pulse import Pulse
 from api.reaching import Reaching
@@ -21,19 +24,23 @@ from clusters.models import Worker
 from clusters.restarts import Turn, turn_of
 from clusters.workers import Refused, certificate_renew, standing, topics_of, worker_topic
 from events.hub import Hub, Subscription
-from events.publishing import publish
+from events.publishing import MISSED, Event, publish
+from events.topics import ACCESS
 from keys import joining
+from resources.health import check_topic
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as v1
 
 # A stream looks for itself as often, should no event have told it to.
 LOOK_AFTER = 60.0
+# Changes come in bursts: a worker hears of one once.
+SETTLE = 0.2
 # Who is told to stop ends the stream, and gets as long for it. Ended by us while a report is on its way, gRPC would
 # tell the worker of an error of its own instead.
 TO_HANG_UP = 1.0
 
 
-class Workers(SessionCalls):
+class Workers(SessionCalls, HealthCalls):
     def __init__(
         self, *, threads: Threads, hub: Hub, pulse: Pulse, reaching: Reaching, closing: Closing
     ) -> None:
@@ -109,7 +116,8 @@ class Workers(SessionCalls):
     ) -> None:
         async with refusing(context):
             worker, _ = await self._caller(context, "Watch")
-            async with self._hub.subscribe(*topics_of(worker)) as news:
+            topics = (*topics_of(worker), ACCESS, check_topic(worker.cluster_id))
+            async with self._hub.subscribe(*topics) as news:
                 await first_to_end(
                     self._listen(worker, request_iterator),
                     self._tell(worker, news, context),
@@ -132,20 +140,26 @@ class Workers(SessionCalls):
         """Until the worker is told to stop, or has opened another stream."""
         stream = _Stream()
         await self._threads.run(publish, worker_topic(worker.pk), {"stream": stream.name})
-        sent = None
+        sent, heard = None, _Heard(look=True)
         while True:
-            try:
-                current, turn = await self._threads.run(_as_it_is, worker)
-            except Refused as refused:
-                await context.write(messages.stop(refused.reason, str(refused)))
-                await asyncio.sleep(TO_HANG_UP)
-                raise
-            if current.generation != sent:
-                sent = current.generation
-                await context.write(v1.Instruction(configuration=_configuration(current)))
-            if turn is not None:
-                await context.write(messages.restart(turn))
-            await _something_new(news, stream)
+            if heard.look:
+                current, turn = await self._as_it_is(worker, context)
+                if current.generation != sent:
+                    sent = current.generation
+                    await context.write(v1.Instruction(configuration=_configuration(current)))
+                if turn is not None:
+                    await context.write(messages.restart(turn))
+            for instruction in heard.instructions():
+                await context.write(instruction)
+            heard = await _something_new(news, stream)
+
+    async def _as_it_is(self, worker: Worker, context: Context) -> tuple[Configuration, Turn | None]:
+        try:
+            return await self._threads.run(_as_it_is, worker)
+        except Refused as refused:
+            await context.write(messages.stop(refused.reason, str(refused)))
+            await asyncio.sleep(TO_HANG_UP)
+            raise
 
 
 # What ends a worker is an instruction where there is an answer to put it in.
@@ -170,14 +184,51 @@ class _Stream:
         return False
 
 
-async def _something_new(news: Subscription, stream: _Stream) -> None:
-    """Wait for an event, or a while."""
+@dataclass
+class _Heard:
+    """What the events of a moment ask for."""
+
+    # The worker itself may be another than it was: what it works by, and whether it goes on.
+    look: bool = False
+    recheck: bool = False
+    # Resources whose health somebody wants to know.
+    resources: set[str] = field(default_factory=set)
+
+    @property
+    def something(self) -> bool:
+        return self.look or self.recheck or bool(self.resources)
+
+    def add(self, event: Event, stream: _Stream) -> None:
+        if event.topic == ACCESS:
+            self.recheck = True
+        elif "resource" in event.payload:
+            self.resources.add(event.payload["resource"])
+        elif stream.concerns(event.payload):
+            self.look = True
+            # Of those that passed by, one may have been about access.
+            self.recheck = self.recheck or event.topic == MISSED
+
+    def instructions(self) -> Iterator[v1.Instruction]:
+        if self.recheck:
+            yield v1.Instruction(recheck=v1.Recheck())
+        if self.resources:
+            yield v1.Instruction(check_health=v1.CheckHealth(resource_ids=sorted(self.resources)))
+
+
+async def _something_new(news: Subscription, stream: _Stream) -> _Heard:
+    """Wait for an event, and a moment for those that come with it; or a while, and look."""
+    heard = _Heard()
     try:
         async with asyncio.timeout(LOOK_AFTER):
-            while not stream.concerns((await anext(news)).payload):
-                pass
+            while not heard.something:
+                heard.add(await anext(news), stream)
     except TimeoutError:
-        return
+        return _Heard(look=True)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE):
+            while True:
+                heard.add(await anext(news), stream)
+    return heard
 
 
 def _as_it_is(worker: Worker) -> tuple[Configuration, Turn | None]:

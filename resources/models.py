@@ -3,12 +3,13 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from clusters.models import Cluster, Tag
+from clusters.models import Cluster, Tag, Worker
 from resources.kinds import KINDS
 from sdm.contract import ids
 from sdm.contract.address import MAX_HOST_LENGTH
 
 MAX_NAME = 128
+MAX_PROBLEM = 500
 
 
 def new_resource_id() -> str:
@@ -72,6 +73,29 @@ class Resource(models.Model):
     def address(self) -> str:
         """Where a worker connects. The host of an IPv6 address is kept in brackets."""
         return f"{self.hostname}:{self.port}"
+
+
+class HealthCheck(models.Model):
+    """What a worker found when it tried a resource last: connected, signed in, asked for something trivial."""
+
+    worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="+", db_index=False)
+    resource = models.ForeignKey(
+        Resource, on_delete=models.CASCADE, related_name="health_checks", db_index=False
+    )
+    healthy = models.BooleanField()
+    # In a sentence, without a credential; empty when it is healthy.
+    problem = models.CharField(max_length=MAX_PROBLEM, blank=True)
+    milliseconds = models.PositiveIntegerField()
+    # By the worker's clock, and by ours.
+    checked_at = models.DateTimeField()
+    reported_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["worker", "resource"], name="health_check_unique")]
+        indexes = [models.Index(fields=["resource", "worker"], name="health_check_resource")]
+
+    def __str__(self) -> str:
+        return f"{self.resource_id} from {self.worker_id}"
 
 
 class ResourceTag(Tag):

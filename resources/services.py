@@ -109,8 +109,8 @@ def resource_update(*, actor: Account, resource: Resource, version: int, details
         same_columns = all(getattr(resource, name) == value for name, value in columns.items())
         if resource.version == version and same_columns and before["tags"] == dict(details.tags):
             return False
-        if moves_target(resource, details.target):
-            # The last check was of something else.
+        if moves_target(resource, details.target) or resource.cluster != details.cluster:
+            # The last check was of something else, or made from elsewhere.
             columns["healthy"] = None
         try:
             raise_version(resource, version, **columns)
@@ -212,7 +212,11 @@ def _can_be_done(move: Move, resource: Resource | None) -> bool:
 
 def _move(actor: Account, resource: Resource, source: Cluster | None, destination: Cluster | None) -> None:
     Resource.objects.filter(pk=resource.pk).update(
-        cluster=destination, version=F("version") + 1, updated_at=timezone.now()
+        # The last check was made from elsewhere.
+        cluster=destination,
+        healthy=None,
+        version=F("version") + 1,
+        updated_at=timezone.now(),
     )
     verb = Verb.RESOURCE_ATTACHED if destination else Verb.RESOURCE_DETACHED
     record(actor=actor, verb=verb, entity=resource, before=_place(source), after=_place(destination))

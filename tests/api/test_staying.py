@@ -330,7 +330,7 @@ def test_what_is_no_call_at_all_harms_nobody(ground: Ground, caplog):
             writer.write(garbage)
             writer.close()
         worker = ground.worker()
-        large = v1.GetChallengeRequest(access_key="x" * 100_000)
+        large = v1.GetChallengeRequest(access_key="x" * 2_000_000)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await worker.stub.GetChallenge(large)
         assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
