@@ -32,7 +32,7 @@ def refusal(error: aio.AioRpcError, name: str) -> ControlError:
     words = dict(error.trailing_metadata() or ())
     word, details = words.get(reasons.METADATA), error.details() or ""
     if error.code() is grpc.StatusCode.INTERNAL and word is None:
-        # A report that crosses a refusal makes gRPC forget the refusal; the next attempt hears it.
+        # What is sent at the moment of a refusal makes gRPC forget the refusal; the next attempt hears it.
         return ControlError(Reason.UNAVAILABLE, f"The stream to the control plane at {name} broke off.")
     if word is None:
         why = details or error.code().name

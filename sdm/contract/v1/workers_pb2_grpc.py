@@ -126,8 +126,8 @@ class WorkersServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request_iterator, context):
-        """The long stream. The worker reports first and then whenever something changes; instructions come when there
-        are any, the configuration at once.
+        """The long stream. The configuration comes at once, other instructions when there are any. The worker reports when
+        it has heard the first, and then whenever something changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

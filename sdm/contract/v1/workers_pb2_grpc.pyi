@@ -46,8 +46,8 @@ class WorkersStub:
     """A nonce to sign. It is good for one minute and one registration."""
     Register: _grpc.UnaryUnaryMultiCallable[_workers_pb2.RegisterRequest, _workers_pb2.RegisterResponse]
     Watch: _grpc.StreamStreamMultiCallable[_workers_pb2.WorkerReport, _workers_pb2.Instruction]
-    """The long stream. The worker reports first and then whenever something changes; instructions come when there
-    are any, the configuration at once.
+    """The long stream. The configuration comes at once, other instructions when there are any. The worker reports when
+    it has heard the first, and then whenever something changes.
     """
     Heartbeat: _grpc.UnaryUnaryMultiCallable[_workers_pb2.WorkerReport, _workers_pb2.HeartbeatResponse]
     """The fallback when no stream stands, and the pulse when one does. Three missed, and the worker is dead."""
@@ -85,8 +85,8 @@ class WorkersAsyncStub(WorkersStub):
     """A nonce to sign. It is good for one minute and one registration."""
     Register: _aio.UnaryUnaryMultiCallable[_workers_pb2.RegisterRequest, _workers_pb2.RegisterResponse]  # type: ignore[assignment]
     Watch: _aio.StreamStreamMultiCallable[_workers_pb2.WorkerReport, _workers_pb2.Instruction]  # type: ignore[assignment]
-    """The long stream. The worker reports first and then whenever something changes; instructions come when there
-    are any, the configuration at once.
+    """The long stream. The configuration comes at once, other instructions when there are any. The worker reports when
+    it has heard the first, and then whenever something changes.
     """
     Heartbeat: _aio.UnaryUnaryMultiCallable[_workers_pb2.WorkerReport, _workers_pb2.HeartbeatResponse]  # type: ignore[assignment]
     """The fallback when no stream stands, and the pulse when one does. Three missed, and the worker is dead."""
@@ -139,8 +139,8 @@ class WorkersServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_workers_pb2.WorkerReport],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_workers_pb2.Instruction], _abc.AsyncIterator[_workers_pb2.Instruction]]:
-        """The long stream. The worker reports first and then whenever something changes; instructions come when there
-        are any, the configuration at once.
+        """The long stream. The configuration comes at once, other instructions when there are any. The worker reports when
+        it has heard the first, and then whenever something changes.
         """
 
     @_abc_1.abstractmethod
