@@ -5,7 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import sdm
 from sdm.cli.failure import Failed
 from sdm.client import control
 from sdm.client.control import Message, NoAgent
@@ -78,6 +80,8 @@ def start(where: Home) -> None:
             stderr=log,
             start_new_session=True,
             cwd="/",
+            # This sdm, wherever it was started from.
+            env={**os.environ, "PYTHONPATH": str(Path(sdm.__file__).parent.parent)},
         )
     deadline = time.monotonic() + _START_TIMEOUT
     while not _listens(where):

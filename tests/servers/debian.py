@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 PACKAGES = ("postgresql", "chromium", "fonts-liberation", "libatomic1", "curl", "systemd", "haproxy")
 
@@ -11,10 +12,10 @@ class PackagesMissing(Exception):
     """They cannot be installed from here; the message says what to install."""
 
 
-def missing() -> list[str]:
+def missing(wanted: Sequence[str] = PACKAGES) -> list[str]:
     if shutil.which("dpkg-query") is None:
-        raise PackagesMissing(f"The tests run on Debian, with these packages: {' '.join(PACKAGES)}.")
-    return [package for package in PACKAGES if not _installed(package)]
+        raise PackagesMissing(f"This runs on Debian, with these packages: {' '.join(wanted)}.")
+    return [package for package in wanted if not _installed(package)]
 
 
 def _installed(package: str) -> bool:
@@ -26,7 +27,7 @@ def commands(packages: list[str]) -> list[list[str]]:
     """What installs them, as root or with a sudo that asks nothing; PackagesMissing when we may not."""
     prefix = _as_root()
     if prefix is None:
-        raise PackagesMissing(f"The tests need packages that are not installed. As root: {by_hand(packages)}")
+        raise PackagesMissing(f"This needs packages that are not installed. As root: {by_hand(packages)}")
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
     return [[*apt, "update"], [*apt, "install", "--yes", "--no-install-recommends", *packages]]
 
