@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sdm.contract.v1 import workers_pb2 as pb
@@ -51,7 +52,10 @@ class Member:
         """Nobody asks for it here."""
 
     def recheck(self) -> None:
-        """It reaches nothing."""
+        """There are no sessions here."""
+
+    def check_health(self, resource_ids: Iterable[str]) -> None:
+        """Nor resources."""
 
 
 class Everybody:
