@@ -289,6 +289,8 @@ class Requests:
         name, _ = _split(body[1:])
         if body[:1] == b"S":
             self._statements.drop(name[:MAX_NAME])
+        elif not name:
+            self._portal = _Portal()
         else:
             self._portals.pop(name[:MAX_NAME], None)
 

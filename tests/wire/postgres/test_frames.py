@@ -229,9 +229,8 @@ def test_while_too_much_is_under_way_the_client_is_not_read():
 
 
 NAMES = st.sampled_from(["", "a", "b"])
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30) | st.sampled_from(
-    ["x" * 500, "y" * (MAX_HELD + 5)]
-)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
+LONG = st.sampled_from(["x" * TEXT_LIMIT, "y" * (MAX_HELD + 5), "z" * 200_000])
 MESSAGES = st.one_of(
     st.builds(query, TEXTS),
     st.builds(parse, TEXTS, NAMES),
@@ -253,6 +252,8 @@ MESSAGES = st.one_of(
     ),
 )
 STREAMS = st.lists(MESSAGES, max_size=30).map(b"".join)
+LONG_MESSAGES = MESSAGES | st.builds(query, LONG) | st.builds(parse, LONG, NAMES)
+LONG_STREAMS = st.lists(LONG_MESSAGES, max_size=10).map(b"".join)
 
 
 @given(STREAMS, st.integers(0, 80))
@@ -260,6 +261,11 @@ def test_in_any_pieces_it_is_what_the_obvious_way_reads(stream: bytes, size: int
     conversation = Conversation(text_limit=100)
     assert as_told(conversation.client(stream, size)) == reads(stream)
     assert conversation.requests.at_boundary
+
+
+@given(LONG_STREAMS, st.sampled_from([0, 4096, 65_536, 100_000]))
+def test_long_texts_in_any_pieces_are_what_the_obvious_way_reads(stream: bytes, size: int):
+    assert as_told(Conversation().client(stream, size)) == reads(stream)
 
 
 @given(STREAMS, st.integers(1, 200))
