@@ -5,6 +5,9 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -86,49 +89,59 @@ def test_a_second_sigterm_ends_at_once(start: StartWorker):
     worker.ends(3)
 
 
-def test_no_connection_is_lost_when_it_stops_under_load(start: StartWorker):
-    """Every connection is answered or refused; none that was accepted is reset."""
-    worker = start()
-    port = worker.port()
-    broken: list[Exception] = []
-    answered = 0
-    stop = threading.Event()
+@dataclass
+class Load:
+    """What became of connections that were made one after the other, four at once."""
 
-    def load() -> None:
-        nonlocal answered
-        while not stop.is_set():
+    answered: int = 0
+    broken: list[Exception] = field(default_factory=list)
+
+
+@contextmanager
+def load_on(port: int) -> Iterator[Load]:
+    load, over = Load(), threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
             try:
                 assert is_the_answer(request(port))
-                answered += 1
+                load.answered += 1
             except ConnectionRefusedError:
                 return
             except (OSError, AssertionError) as error:
-                broken.append(error)
+                load.broken.append(error)
 
-    threads = [threading.Thread(target=load) for _ in range(4)]
+    threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    time.sleep(1)
-    worker.signal(signal.SIGTERM)
-    worker.ends()
-    stop.set()
-    for thread in threads:
-        thread.join(15)
-    assert answered > 50
-    assert broken == []
+    try:
+        yield load
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(15)
+
+
+def test_no_connection_is_lost_when_it_stops_under_load(start: StartWorker):
+    """Every connection is answered or refused; none that was accepted is reset."""
+    worker = start()
+    with load_on(worker.port()) as load:
+        worker.until(lambda: load.answered > 50)
+        worker.signal(signal.SIGTERM)
+        worker.ends()
+    assert load.broken == []
 
 
 def test_renewal_under_load_drops_nothing(start: StartWorker, plane: ControlPlane):
     plane.life = dt.timedelta(seconds=6)
     worker = start()
     port = worker.port()
-    first, seen = shown(port), set()
-    deadline = time.monotonic() + 12
-    while time.monotonic() < deadline and plane.calls.count("Renew") < 2:
-        assert is_the_answer(request(port))
-        seen.add(shown(port))
-    assert plane.calls.count("Renew") >= 2
-    worker.until(lambda: shown(port) != first)
+    first = shown(port)
+    with load_on(port) as load:
+        worker.until(lambda: plane.calls.count("Renew") >= 2, 30)
+        worker.until(lambda: shown(port) != first)
+    assert load.answered > 50
+    assert load.broken == []
     assert "Traceback" not in worker.log
 
 
