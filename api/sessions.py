@@ -10,7 +10,7 @@ from api.records import deliver
 from audit.context import Source
 from audit.storing import sessions_found
 from clusters.workers import Refused
-from connections.leases import Lease, lease_of
+from connections.leases import Lease, cancel_secret, lease_of
 from connections.verdicts import Live, Verdict, verdicts
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as v1
@@ -60,6 +60,7 @@ def _answer(lease: Lease) -> v1.GetLeaseResponse:
         target=messages.target(lease.resource, lease.credentials),
         good_until=messages.timestamp(lease.good_until),
         ends_at=messages.timestamp(lease.ends_at),
+        cancel_secret=cancel_secret(lease.resource.cluster_id),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from access.decisions import decide
 from accounts.models import Account
@@ -66,6 +67,11 @@ def _lease(worker: Worker, shown: Ticket, thumbprint: str) -> Lease:
         raise BadTicket("The resource belongs to another proxy cluster now.")
     ends_at = min(login.ends_at, decision.until or login.ends_at)
     return Lease(login.account, resource, opened(resource), min(now + GOOD_FOR, ends_at), ends_at)
+
+
+def cancel_secret(cluster_id: str | None) -> bytes:
+    """What the workers of one cluster share, so that a client can cancel at any of them. It is stored nowhere."""
+    return salted_hmac("connections.cancel_secret", cluster_id or "", algorithm="sha256").digest()
 
 
 def _login(shown: Ticket) -> ClientLogin:

@@ -566,6 +566,11 @@ class GetLeaseResponse(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     GOOD_UNTIL_FIELD_NUMBER: _builtins.int
     ENDS_AT_FIELD_NUMBER: _builtins.int
+    CANCEL_SECRET_FIELD_NUMBER: _builtins.int
+    cancel_secret: _builtins.bytes
+    """All workers of a cluster are told the same: by it they know the keys with which clients cancel what they run, at
+    whichever of them.
+    """
     @_builtins.property
     def person(self) -> Global___Person: ...
     @_builtins.property
@@ -585,10 +590,11 @@ class GetLeaseResponse(_message.Message):
         target: Global___Target | None = ...,
         good_until: _timestamp_pb2.Timestamp | None = ...,
         ends_at: _timestamp_pb2.Timestamp | None = ...,
+        cancel_secret: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "good_until", b"good_until", "person", b"person", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "good_until", b"good_until", "person", b"person", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_secret", b"cancel_secret", "ends_at", b"ends_at", "good_until", b"good_until", "person", b"person", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

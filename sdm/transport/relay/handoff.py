@@ -22,6 +22,10 @@ class Framer(Protocol):
     SessionOver keeps them from going on and ends the session.
     """
 
+    @property
+    def full(self) -> bool:
+        """So much is under way that the client is left unread for now."""
+
     def client_bytes(self, data: memoryview) -> None:
         """On their way to the resource. What is logged of them is written when this returns."""
 
@@ -39,6 +43,7 @@ class Opaque:
     """Bytes and times only."""
 
     __slots__ = ()
+    full = False
 
     def client_bytes(self, data: memoryview) -> None:
         pass
@@ -53,8 +58,19 @@ class Opaque:
 OPAQUE = Opaque()
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a session went."""
+
+    ending: Ending
+    message: str
+    # To the resource, and from it.
+    sent: int = 0
+    received: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +84,5 @@ class HandOff:
     from_upstream: bytes = b""
     # Called in the relay's thread when a cut begins, to hurry the resource.
     hurry: Callable[[], None] = _nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a session went."""
-
-    ending: Ending
-    message: str
-    # To the resource, and from it.
-    sent: int = 0
-    received: int = 0
+    # Called there at the end, before anybody else hears of it.
+    over: Callable[[Outcome], None] = _nothing

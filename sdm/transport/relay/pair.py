@@ -38,6 +38,7 @@ class Pair:
         "_first",
         "_framer",
         "_hurry",
+        "_last_words",
         "_poll",
         "_told",
         "client",
@@ -63,6 +64,7 @@ class Pair:
         self.lingers = False
         self._framer = handoff.framer
         self._hurry = handoff.hurry
+        self._last_words = handoff.over
         self._poll = poll
         self._ended = ended
         # Who ended first.
@@ -129,7 +131,7 @@ class Pair:
         if end.heard_end or self.outcome is not None:
             return False
         if end is self.client:
-            return self._cut is None and not self.upstream.backlog
+            return self._cut is None and not self.upstream.backlog and not self._framer.full
         return not self.client.backlog
 
     def _pump(self, source: End, buffer: memoryview) -> None:
@@ -246,6 +248,7 @@ class Pair:
             self._say_goodbye()
         if not self.lingers:
             self.client.close()
+        self._last_words(self.outcome)
         self._ended(self.outcome)
 
     def _say_goodbye(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from sdm.transport.relay.handoff import HandOff, Outcome
-from sdm.worker.protocols import http, raw_tcp
+from sdm.worker.protocols import http, postgres, raw_tcp
 from sdm.worker.sessions.lease import Target
 from sdm.worker.sessions.session import Session
 
@@ -30,5 +30,6 @@ KINDS: Mapping[str, Kind] = {
     "http_auth": http,
     "http_basic_auth": http,
     "http_no_auth": http,
+    "postgres": postgres,
     "raw_tcp": raw_tcp,
 }

@@ -72,6 +72,7 @@ class Lease:
             person,
             Target.read(response.target),
             moment(response.ends_at) if response.HasField("ends_at") else None,
+            response.cancel_secret,
         )
 
 
