@@ -1,4 +1,7 @@
-"""The console as `./dev run` serves it, with a database of the benchmark's, and a client that times it."""
+"""The console's pages as `./dev run` serves them, with a database of the benchmark's, and a client that times them.
+
+Without the API: it would take workers that never call for dead, and write so into the rows that are measured.
+"""
 
 import gzip
 import http.client
@@ -18,6 +21,8 @@ from typing import NamedTuple
 
 from benchmarks.middleware import CPU, QUERIES
 from console import first_run
+from console.__main__ import PAGES
+from sdm.contract import cookies
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT = 60
@@ -51,7 +56,7 @@ class Console:
     pages: list[Page]
 
     def get(self, path: str) -> Answer:
-        headers = {"Cookie": f"session={self.session}", "Accept-Encoding": "gzip", "Accept": "text/html"}
+        headers = {"Cookie": f"{cookies.SESSION}={self.session}", "Accept-Encoding": "gzip", "Accept": "text/html"}
         start = time.perf_counter()
         self.connection.request("GET", path, headers=headers)
         response = self.connection.getresponse()
@@ -76,9 +81,9 @@ def serving(directory: Path, database: str, size: str) -> Iterator[Console]:
         [sys.executable, "manage.py", "fill", size], env=env, cwd=ROOT, stdout=subprocess.PIPE, check=True
     )
     facts = json.loads(filled.stdout)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "console"], env=env, cwd=ROOT, stdout=subprocess.DEVNULL
-    )
+    prepare = [sys.executable, "manage.py", "prepare"]
+    subprocess.run(prepare, env=env, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    process = subprocess.Popen([sys.executable, *PAGES], env=env, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         connection = _connected(env["CONSOLE_LISTEN"], process)
         yield Console(connection, facts["session"], [Page(*page) for page in facts["pages"]])
@@ -96,7 +101,6 @@ def _environment(directory: Path, database: str) -> dict[str, str]:
         "DATABASE_URL": database,
         "CONSOLE_DATA_DIR": str(directory / "console"),
         "CONSOLE_LISTEN": f"127.0.0.1:{_free_port()}",
-        "CONSOLE_API_LISTEN": f"127.0.0.1:{_free_port()}",
         "CONSOLE_SECRET_KEY": secrets.token_urlsafe(64),
         "CONSOLE_SEALING_KEYS": first_run.new_sealing_key(),
     }

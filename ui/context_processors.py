@@ -1,7 +1,7 @@
 """What the frame around every page needs."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 
@@ -60,22 +60,31 @@ def stylesheets(request: HttpRequest) -> dict[str, Any]:
     return {"stylesheets": STYLESHEETS}
 
 
+class ShownEntry(NamedTuple):
+    label: str
+    url_name: str
+    is_current: bool
+
+
+class Heading(NamedTuple):
+    label: str
+    entries: tuple[ShownEntry, ...]
+
+
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """`navigation`: the headings this person sees, each with its entries and whether they are current."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
-        return {"navigation": []}
-    headings = []
-    for label, entries in NAVIGATION:
-        shown = [
-            {
-                "label": entry.label,
-                "url_name": entry.url_name,
-                "current": request.path.startswith(entry.prefix),
-            }
-            for entry in entries
-            if user.has_perm(entry.permission)
-        ]
-        if shown:
-            headings.append({"label": label, "entries": shown})
-    return {"navigation": headings}
+        return {"navigation": ()}
+    headings = (
+        Heading(
+            label,
+            tuple(
+                ShownEntry(entry.label, entry.url_name, request.path.startswith(entry.prefix))
+                for entry in entries
+                if user.has_perm(entry.permission)
+            ),
+        )
+        for label, entries in NAVIGATION
+    )
+    return {"navigation": tuple(heading for heading in headings if heading.entries)}
