@@ -72,6 +72,9 @@ class Authentication:
 
     Raises PostgresError when there will be none; its report is safe to be shown and logged. `verified_tls` says that
     the server's certificate was checked; `binding` is that certificate's `scram.end_point`.
+
+    A server that wants many iterations makes one `feed` take up to a third of a second, the first time. It may run in
+    a thread of its own: the calculation leaves the interpreter to others.
     """
 
     def __init__(

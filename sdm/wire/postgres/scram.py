@@ -19,7 +19,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 PLAIN = "SCRAM-SHA-256"
 BOUND = "SCRAM-SHA-256-PLUS"
-# PostgreSQL's own default is 4,096, a millisecond; 600,000 is what OWASP advises, and a quarter of a second.
+# PostgreSQL's own default is 4,096, a millisecond; 600,000 is what OWASP advises, and a third of a second.
 MAX_ITERATIONS = 600_000
 MAX_SALT = 1024
 _NONCE_BYTES = 18
@@ -44,7 +44,7 @@ def derive(password: str, salt: bytes, iterations: int) -> Keys:
 
 
 class KeyCache:
-    """The keys used last. Belongs to one thread."""
+    """The keys used last. Each step on it is one that threads may take together: PBKDF2 may run in any of them."""
 
     def __init__(self, size: int = 1024) -> None:
         self._size = size
@@ -58,12 +58,10 @@ class KeyCache:
     def get(self, password: str, salt: bytes, iterations: int) -> Keys:
         secret = hashlib.sha256(password.encode(errors="surrogatepass")).digest()
         key = _hmac(self._blind, secret + iterations.to_bytes(4) + salt)
-        keys = self._keys.get(key)
-        if keys is None:
-            keys = self._keys[key] = derive(password, salt, iterations)
-            if len(self._keys) > self._size:
-                self._keys.popitem(last=False)
-        self._keys.move_to_end(key)
+        keys = self._keys.pop(key, None) or derive(password, salt, iterations)
+        self._keys[key] = keys  # as the one used last
+        if len(self._keys) > self._size:
+            self._keys.popitem(last=False)
         return keys
 
 
