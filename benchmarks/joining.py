@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import processes
-from benchmarks.serving import ROOT
 from console import first_run
-from tests.house.checkout import free_port
+from tests.house.checkout import ROOT, free_port
 
 START_TIMEOUT = 60
 
