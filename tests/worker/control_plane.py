@@ -116,6 +116,7 @@ class ControlPlane(WorkersServicer):
         self.health: list[pb.Health] = []
         self.leases: list[pb.GetLeaseRequest] = []
         self.lease_seconds = 60.0
+        self.cancel_secret = b"of this cluster"
         self.ends_at: dt.datetime | None = None
         self.checks: list[pb.CheckSessionsRequest] = []
         # Endings by the ids of sessions or of resources.
@@ -154,10 +155,10 @@ class ControlPlane(WorkersServicer):
         self._loop.close()
 
     def up(self) -> None:
-        self._do(self._up())
+        self.do(self._up())
 
     def down(self) -> None:
-        self._do(self._down())
+        self.do(self._down())
 
     def tell(self, instruction: pb.Instruction) -> None:
         """To every worker that watches."""
@@ -166,7 +167,7 @@ class ControlPlane(WorkersServicer):
             for stream in self._streams:
                 stream.put_nowait(instruction)
 
-        self._do(put())
+        self.do(put())
 
     def recheck(self) -> None:
         self.tell(pb.Instruction(recheck=pb.Recheck()))
@@ -185,18 +186,21 @@ class ControlPlane(WorkersServicer):
             "SDM_APP_DOMAIN": self.address,
         }
 
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     async def _up(self) -> None:
         self._server = aio.server(options=[("grpc.so_reuseport", 0)])
-        add_WorkersServicer_to_server(self, self._server)
+        self.serve_on(self._server)
         if self.tls:
             key, chain = self.tls
             assert self._server.add_secure_port(self.address, grpc.ssl_server_credentials([(key, chain)]))
         else:
             assert self._server.add_insecure_port(self.address)
         await self._server.start()
+
+    def serve_on(self, server: aio.Server) -> None:
+        add_WorkersServicer_to_server(self, server)
 
     async def _down(self) -> None:
         if self._server is not None:
@@ -265,6 +269,7 @@ class ControlPlane(WorkersServicer):
             person=pb.Person(account_id=found.account_id, email="alice@example.com", name="Alice"),
             target=self.targets[found.resource_id],
         )
+        response.cancel_secret = self.cancel_secret
         response.good_until.FromDatetime(now() + dt.timedelta(seconds=self.lease_seconds))
         if self.ends_at is not None:
             response.ends_at.FromDatetime(self.ends_at)

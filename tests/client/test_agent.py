@@ -1,0 +1,378 @@
+"""What somebody types, and what works on their local ports because of it."""
+
+import datetime as dt
+import json
+import os
+import signal
+import socket
+import ssl
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from sdm.contract.reasons import Reason
+from sdm.contract.v1 import clients_pb2 as pb
+from sdm.exit_codes import ExitCode
+from sdm.pki.names import Kind
+from tests.client.conftest import Offer, Sdm
+from tests.client.control_plane import TOKEN, Plane
+from tests.worker.control_plane import Authority
+from tests.worker.processes import Worker, until
+
+pytestmark = pytest.mark.process
+
+
+def dialled(sdm: Sdm, name: str) -> socket.socket:
+    host, _, port = sdm.resource(name)["address"].rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def said_back(sock: socket.socket, data: bytes) -> bytes:
+    sock.sendall(data)
+    found = b""
+    while len(found) < len(data) and (more := sock.recv(1 << 16)):
+        found += more
+    return found
+
+
+# --- Logging in ---
+
+
+def test_a_person_compares_a_code_and_is_logged_in(plane: Plane, sdm: Sdm):
+    login = sdm.begin("login", "--no-browser", "--json")
+    assert login.stdout is not None
+    assert json.loads(login.stdout.readline()) == {
+        "event": "code",
+        "code": "KDWP-7XQM",
+        "url": "http://console.example.com/login",
+    }
+    until(lambda: plane.people.calls.count("FinishLogin") > 0)
+    plane.people.state = pb.LOGIN_STATE_APPROVED
+    outcome = json.loads(login.stdout.readline())
+    login.stdout.close()
+    assert login.wait(20) == 0
+    assert outcome["account"]["email"] == "alice@example.com"
+    assert stat.S_IMODE((sdm.home / "identity.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(sdm.home.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [(pb.LOGIN_STATE_DENIED, "denied"), (pb.LOGIN_STATE_EXPIRED, "in time")]
+)
+def test_without_an_approval_nobody_is_logged_in(
+    plane: Plane, sdm: Sdm, state: pb.LoginState.ValueType, words: str
+):
+    plane.people.state = state
+    done = sdm.run("login", "--no-browser")
+    assert done.returncode == ExitCode.REFUSED
+    assert words in done.stderr
+    assert not (sdm.home / "identity.json").exists()
+
+
+def test_a_service_logs_in_with_its_token_and_without_anybody(plane: Plane, sdm: Sdm, offer: Offer):
+    offer("orders")
+    sdm.listen(SDM_SERVICE_TOKEN=TOKEN)
+    assert sdm.resource("orders")["status"] == "not connected"
+
+
+def test_a_wrong_token_is_refused_in_words(plane: Plane, sdm: Sdm):
+    done = sdm.run("login", SDM_SERVICE_TOKEN="another")
+    assert done.returncode == ExitCode.REFUSED
+    assert "no service account with this token" in done.stderr
+
+
+def test_a_control_plane_that_is_not_there_is_named(plane: Plane, sdm: Sdm):
+    plane.down()
+    done = sdm.run("login", "--no-browser")
+    assert done.returncode == ExitCode.UNAVAILABLE
+    assert plane.address in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"SDM_APP_DOMAIN": ""}, "--app-domain"),
+        ({"SDM_APP_DOMAIN": "a b"}, "not a name or an address"),
+        ({"SDM_APP_CA_PIN": "x"}, "SDM_APP_CA_PIN"),
+    ],
+)
+def test_wrong_settings_are_named(sdm: Sdm, environment: dict[str, str], words: str):
+    done = sdm.run("login", **environment)
+    assert done.returncode == ExitCode.CONFIGURATION
+    assert words in done.stderr
+
+
+def test_without_a_login_every_command_says_so_and_starts_nothing(sdm: Sdm):
+    for words in (("status",), ("connect", "orders"), ("status", "--json"), ("status", "--watch")):
+        done = sdm.run(*words)
+        assert done.returncode == ExitCode.REFUSED
+        assert done.stderr == "You are not authenticated. Please login again.\n"
+    assert not sdm.ready()
+    assert not (sdm.home / "agent.sock").exists()
+
+
+def test_a_directory_that_others_can_read_is_refused(sdm: Sdm):
+    sdm.home.mkdir(mode=0o755)
+    done = sdm.run("status")
+    assert done.returncode == ExitCode.CONFIGURATION
+    assert "chmod 700" in done.stderr
+
+
+def test_logging_out_ends_what_is_connected_and_forgets_the_certificate(
+    plane: Plane, sdm: Sdm, worker: Worker, offer: Offer
+):
+    offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "orders")
+    with dialled(sdm, "orders") as sock:
+        assert said_back(sock, b"hello") == b"hello"
+        assert sdm.run("logout").returncode == 0
+        assert sock.recv(1) == b""
+    assert "Logout" in plane.people.calls
+    assert not (sdm.home / "identity.json").exists()
+    assert sdm.run("status").returncode == ExitCode.REFUSED
+
+
+def test_logging_out_works_here_when_the_control_plane_is_away(plane: Plane, sdm: Sdm):
+    sdm.login(plane)
+    sdm.listen()
+    plane.people.refusals["Logout"] = (Reason.UNAVAILABLE, "The control plane restarts.")
+    done = sdm.run("logout")
+    assert done.returncode == 0
+    assert "The control plane restarts." in done.stderr
+    assert not (sdm.home / "identity.json").exists()
+
+
+# --- Connecting ---
+
+
+def test_what_is_connected_answers_on_its_port(plane: Plane, sdm: Sdm, worker: Worker, offer: Offer):
+    offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    done = sdm.run("connect", "orders")
+    assert "orders: connect successful, 127.0.0.1:" in done.stdout
+    assert "already connected" in sdm.run("connect", "orders").stdout
+    data = os.urandom(300_000)
+    with dialled(sdm, "orders") as sock:
+        assert said_back(sock, data) == data
+        assert sdm.resource("orders")["connections"] == 1
+        # One half is closed, and the other goes on until everything has come.
+        sock.sendall(b"last words")
+        sock.shutdown(socket.SHUT_WR)
+        assert b"".join(iter(lambda: sock.recv(1000), b"")) == b"last words"
+    until(lambda: sdm.resource("orders")["connections"] == 0)
+    assert plane.people.calls.count("GetTicket") == 1
+
+
+def test_many_connections_at_once_need_one_ticket(plane: Plane, sdm: Sdm, worker: Worker, offer: Offer):
+    offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "orders")
+    host, _, port = sdm.resource("orders")["address"].rpartition(":")
+    socks = [socket.create_connection((host, int(port)), timeout=20) for _ in range(20)]
+    for number, sock in enumerate(socks):
+        assert said_back(sock, b"%d" % number) == b"%d" % number
+        sock.close()
+    assert plane.people.calls.count("GetTicket") == 1
+
+
+def test_names_are_found_by_a_part_that_is_in_no_other(plane: Plane, sdm: Sdm, offer: Offer):
+    for name in ("orders-eu", "orders-us", "wiki"):
+        offer(name)
+    sdm.login(plane)
+    sdm.listen()
+    assert sdm.json("connect", "WIK")[0]["name"] == "wiki"
+    for words, said in (("orders", "orders-eu, orders-us"), ("nothing", "Cannot find datasource")):
+        done = sdm.run("connect", words)
+        assert done.returncode == ExitCode.NOT_FOUND
+        assert said in done.stderr
+    assert {each["name"] for each in sdm.json("connect", "--all")} == {"orders-eu", "orders-us", "wiki"}
+    assert all(each["status"] == "connected" for each in sdm.json("status")["resources"])
+    assert sdm.run("disconnect", "wiki").stdout == "wiki: disconnect successful\n"
+    assert sdm.resource("wiki")["status"] == "not connected"
+    assert sdm.run("connect").returncode == ExitCode.USAGE
+
+
+def test_what_was_connected_is_so_again_after_a_restart_of_the_agent(plane: Plane, sdm: Sdm, offer: Offer):
+    offer("orders")
+    sdm.login(plane)
+    agent = sdm.listen()
+    before = sdm.json("connect", "orders")[0]["address"]
+    agent.send_signal(signal.SIGKILL)
+    agent.wait(20)
+    sdm.listen()
+    assert sdm.resource("orders")["status"] == "connected"
+    assert sdm.resource("orders")["address"] == before
+
+
+def test_a_port_that_is_taken_is_said(plane: Plane, sdm: Sdm, offer: Offer):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        offer("orders", local_port=taken.getsockname()[1])
+        sdm.login(plane)
+        sdm.listen()
+        done = sdm.run("connect", "orders")
+        assert done.returncode == ExitCode.ADDRESS
+        assert "is taken by another program" in done.stdout
+
+
+def test_one_directory_has_one_agent(plane: Plane, sdm: Sdm):
+    sdm.login(plane)
+    sdm.listen()
+    done = sdm.run("listen")
+    assert done.returncode == ExitCode.ADDRESS
+    assert "runs already" in done.stderr
+
+
+# --- While it runs ---
+
+
+def test_what_is_taken_away_is_closed_and_what_is_given_appears(
+    plane: Plane, sdm: Sdm, worker: Worker, offer: Offer
+):
+    orders = offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "orders")
+    watching = sdm.begin("status", "--watch", "--json")
+    assert watching.stdout is not None
+    first = json.loads(watching.stdout.readline())
+    assert [each["name"] for each in first["resources"]] == ["orders"]
+    with dialled(sdm, "orders") as sock:
+        assert said_back(sock, b"hello") == b"hello"
+        plane.people.take_away(orders)
+        assert sock.recv(1) == b""
+    while json.loads(watching.stdout.readline())["resources"]:
+        pass
+    offer("wiki")
+    while not (seen := json.loads(watching.stdout.readline())["resources"]):
+        pass
+    assert [each["name"] for each in seen] == ["wiki"]
+    watching.terminate()
+    watching.stdout.close()
+    watching.wait(20)
+
+
+def test_a_control_plane_that_is_away_ends_nothing_and_is_found_again(
+    plane: Plane, sdm: Sdm, worker: Worker, offer: Offer
+):
+    offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "orders")
+    with dialled(sdm, "orders") as sock:
+        assert said_back(sock, b"hello") == b"hello"
+        plane.down()
+        until(lambda: bool(sdm.json("status")["problem"]))
+        assert not sdm.ready()
+        assert said_back(sock, b"still here") == b"still here"
+        with dialled(sdm, "orders") as another:
+            assert said_back(another, b"with the same ticket") == b"with the same ticket"
+        plane.up()
+        until(sdm.ready, 40)
+
+
+def test_the_certificate_is_renewed_before_it_ends(plane: Plane, sdm: Sdm, offer: Offer):
+    offer("orders")
+    plane.people.life = dt.timedelta(seconds=6)
+    sdm.login(plane)
+    before = (sdm.home / "identity.json").read_text()
+    sdm.listen()
+    until(lambda: "Renew" in plane.people.calls)
+    until(lambda: (sdm.home / "identity.json").read_text() != before)
+    assert sdm.ready()
+
+
+def test_a_login_that_was_ended_over_there_is_over_here(plane: Plane, sdm: Sdm, offer: Offer):
+    offer("orders")
+    sdm.login(plane)
+    plane.people.refusals["WatchCatalog"] = (Reason.NOT_LOGGED_IN, "")
+    agent = sdm.begin("listen")
+    until(lambda: (sdm.home / "agent.sock").exists())
+    done = sdm.run("status")
+    assert done.returncode == ExitCode.REFUSED
+    assert "You are not authenticated" in done.stderr
+    agent.terminate()
+    agent.communicate(timeout=20)
+
+
+# --- What the tool is told ---
+
+
+def test_a_database_client_is_told_why_there_is_no_connection(plane: Plane, sdm: Sdm, offer: Offer):
+    offer("orders", kind="postgres")
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "orders")
+    plane.people.refusals["GetTicket"] = (Reason.NO_ACCESS, "Your access ended at noon.")
+    with dialled(sdm, "orders") as sock:
+        sock.sendall((8).to_bytes(4) + (80877103).to_bytes(4))
+        assert sock.recv(1) == b"N"
+        body = (3 << 16).to_bytes(4) + b"user\0alice\0\0"
+        sock.sendall((len(body) + 4).to_bytes(4) + body)
+        said = b"".join(iter(lambda: sock.recv(1000), b""))
+    assert said.startswith(b"E")
+    assert b"Your access ended at noon." in said
+    assert sdm.resource("orders")["problem"] == "Your access ended at noon."
+
+
+def test_a_browser_is_told_why_there_is_no_connection(plane: Plane, sdm: Sdm, offer: Offer):
+    offer("wiki", kind="http_no_auth")
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "wiki")
+    plane.people.refusals["GetTicket"] = (Reason.NO_ACCESS, "Not for <you>.")
+    with dialled(sdm, "wiki") as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        said = b"".join(iter(lambda: sock.recv(1000), b""))
+    assert said.startswith(b"HTTP/1.1 502 ")
+    assert b"Not for &lt;you&gt;." in said
+
+
+def test_a_worker_that_refuses_is_quoted(plane: Plane, sdm: Sdm, worker: Worker, offer: Offer):
+    orders = offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "orders")
+    del plane.targets[orders]
+    with dialled(sdm, "orders") as sock:
+        assert sock.recv(1) == b""
+    until(lambda: "Nobody gave you access" in sdm.resource("orders")["problem"])
+
+
+def test_somebody_else_at_the_clusters_address_is_not_believed(
+    plane: Plane, sdm: Sdm, offer: Offer, tmp_path: Path
+):
+    chain, key = Authority(Kind.WORKER).host(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    heard: list[bytes] = []
+
+    def serve(listening: socket.socket) -> None:
+        while True:
+            try:
+                sock, _ = listening.accept()
+            except OSError:
+                return
+            try:
+                with context.wrap_socket(sock, server_side=True) as wrapped:
+                    heard.append(wrapped.recv(1000))
+            except OSError:
+                continue
+
+    offer("orders")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        plane.people.address = f"127.0.0.1:{listening.getsockname()[1]}"
+        sdm.login(plane)
+        sdm.listen()
+        sdm.run("connect", "orders")
+        with dialled(sdm, "orders") as sock:
+            assert sock.recv(1) == b""
+        until(lambda: "is not a worker of this cluster" in sdm.resource("orders")["problem"])
+        listening.shutdown(socket.SHUT_RDWR)
+    assert not any(heard)
