@@ -56,7 +56,11 @@ class Console:
     pages: list[Page]
 
     def get(self, path: str) -> Answer:
-        headers = {"Cookie": f"{cookies.SESSION}={self.session}", "Accept-Encoding": "gzip", "Accept": "text/html"}
+        headers = {
+            "Cookie": f"{cookies.SESSION}={self.session}",
+            "Accept-Encoding": "gzip",
+            "Accept": "text/html",
+        }
         start = time.perf_counter()
         self.connection.request("GET", path, headers=headers)
         response = self.connection.getresponse()
