@@ -62,20 +62,38 @@ async def pinned_authority(where: ControlPlane) -> bytes:
             f"authority was replaced: the one shown is sha256:{[*shown][-1] if shown else 'none'}. Compare it with the "
             "page Settings, Certificates of the console.",
         )
-    check_clock(chain[0])
+    leaf = x509.load_der_x509_certificate(chain[0])
+    check_clock(leaf)
+    check_name(leaf, where)
     return "".join(map(ssl.DER_cert_to_PEM_cert, pinned)).encode()
 
 
-def check_clock(leaf: bytes) -> None:
+def check_clock(leaf: x509.Certificate) -> None:
     """ControlError when the certificate is not valid at this moment: it is nearly always this machine's clock."""
-    certificate, now = x509.load_der_x509_certificate(leaf), dt.datetime.now(dt.UTC)
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    now, begins, ends = dt.datetime.now(dt.UTC), leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if not begins <= now <= ends:
         raise ControlError(
             Reason.CLOCK,
             f"The control plane's certificate is valid from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC, and "
             f"this machine's clock says {now:%Y-%m-%d %H:%M}. Set it, with NTP for one.",
         )
+
+
+def check_name(leaf: x509.Certificate, where: ControlPlane) -> None:
+    """ControlError when it is for other hosts. gRPC looks again, but does not say what the certificate is for."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return
+    hosts = [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+    hosts += [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    if where.host.strip("[]") in hosts or any(host.startswith("*") for host in hosts):
+        return
+    raise ControlError(
+        Reason.UNAVAILABLE,
+        f"The control plane's certificate is for {', '.join(hosts) or 'no host'}, and not for {where.host}. Name one "
+        "of them in SDM_APP_DOMAIN, or add this one to CONSOLE_API_NAMES of the console.",
+    )
 
 
 async def fetch_chain(where: ControlPlane) -> list[bytes]:

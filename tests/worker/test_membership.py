@@ -198,6 +198,15 @@ def test_whoever_is_believed_names_others_and_they_are_believed_too(
     late.until(lambda: "its authority was replaced" in late.log)
 
 
+def test_a_name_that_the_certificate_is_not_for_is_said(
+    start: StartWorker, plane: ControlPlane, tmp_path: Path
+):
+    pin = shown_by(plane.workers, plane, tmp_path)
+    worker = start(SDM_APP_CA_PIN=pin, SDM_APP_DOMAIN=f"localhost:{plane.port}")
+    worker.until(lambda: "certificate is for 127.0.0.1, and not for localhost." in worker.log)
+    assert "Joined" not in worker.log
+
+
 def test_a_pinned_authority_is_believed_and_no_other(start: StartWorker, plane: ControlPlane, tmp_path: Path):
     pin = shown_by(plane.workers, plane, tmp_path)
     worker = start(SDM_APP_CA_PIN=f"sha256:{pin}")
