@@ -106,6 +106,20 @@ class InvitationForm(forms.Form):
         return Level(self.cleaned_data["level"])
 
 
+class ServiceAccountForm(forms.Form):
+    name = forms.RegexField(
+        r"^[a-z0-9]+(-[a-z0-9]+)*\Z",
+        label="Name",
+        max_length=50,
+        help_text="Lower-case letters, digits and hyphens, as in ci-runner. It stays.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autofocus": True}),
+        error_messages={
+            "required": "Enter a name, such as ci-runner.",
+            "invalid": "A name has lower-case letters and digits, with single hyphens between, as in ci-runner.",
+        },
+    )
+
+
 class LevelForm(forms.Form):
     level = forms.ChoiceField(label="Level", choices=LEVEL_CHOICES, widget=forms.RadioSelect)
 

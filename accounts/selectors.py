@@ -12,22 +12,26 @@ from audit.services import Actor, require
 INVITATIONS_SHOWN = 50
 
 
-def people() -> QuerySet[Account]:
-    """Everybody, each with `has_second_factor`. Recovery codes alone protect nothing. Services are not people."""
+def accounts() -> QuerySet[Account]:
+    """Each with `has_second_factor`. Recovery codes alone protect nothing."""
     factors = Authenticator.objects.filter(user=OuterRef("pk"))
-    return Account.objects.filter(is_service=False).annotate(
+    return Account.objects.annotate(
         has_second_factor=Exists(factors.exclude(type=Authenticator.Type.RECOVERY_CODES))
     )
 
 
+def people() -> QuerySet[Account]:
+    """Those that are no services."""
+    return accounts().filter(is_service=False)
+
+
 def service_accounts() -> QuerySet[Account]:
-    return Account.objects.filter(is_service=True).select_related("service_token")
+    return Account.objects.filter(is_service=True).select_related("service_token__created_by")
 
 
-def service_account_or_404(actor: Actor, account_id: str, permission: str = "accounts.view") -> Account:
-    require(actor, permission)
-    account = service_accounts().filter(pk=account_id).first()
-    if account is None:
+def service_account_or_404(actor: Actor, account_id: str, permission: str) -> Account:
+    account = account_or_404(actor, account_id, permission)
+    if not account.is_service:
         raise Http404
     return account
 
@@ -58,7 +62,7 @@ def administrator_exists() -> bool:
 def account_or_404(actor: Actor, account_id: str, permission: str = "accounts.view") -> Account:
     """Asks for the permission first: who may not see people learns nothing about which there are."""
     require(actor, permission)
-    account = people().filter(pk=account_id).first() if "\0" not in account_id else None
+    account = accounts().filter(pk=account_id).first() if "\0" not in account_id else None
     if account is None:
         raise Http404
     return account

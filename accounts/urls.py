@@ -35,6 +35,10 @@ urlpatterns = [
         views.second_factor_remove,
         name="second-factor-remove",
     ),
+    path("settings/people/<str:account_id>/token/", views.service_token_renew, name="service-token-renew"),
+    # Settings > Service accounts
+    path("settings/service-accounts/", views.service_account_list, name="service-account-list"),
+    path("settings/service-accounts/new/", views.service_account_create, name="service-account-create"),
     # Settings > Security
     path("settings/security/", views.security, name="security"),
     path("settings/security/name/", views.name_change, name="name-change"),

@@ -9,12 +9,15 @@ from django.http import Http404
 from django.utils import timezone
 
 from accounts.models import Account
-from audit.services import Actor, require
+from audit.services import Actor
 from authority.models import Certificate, Purpose
 from authority.selectors import identify
 from logins.models import ClientLogin, LoginCertificate, PendingLogin
 from sdm.contract.endings import Ending
 from sdm.pki import chain
+
+# A service account may log in from many machines; the page says when there are more.
+LOGINS_SHOWN = 100
 
 
 class LoginOver(Exception):
@@ -113,11 +116,3 @@ def login_or_404(actor: Actor, login_id: str) -> ClientLogin:
     if login is None or (login.account_id != actor.id and not actor.has_perm("accounts.change")):
         raise Http404
     return login
-
-
-def account_for_logins_or_404(actor: Actor, account_id: str) -> Account:
-    require(actor, "accounts.view")
-    account = Account.objects.filter(pk=account_id).first()
-    if account is None:
-        raise Http404
-    return account

@@ -1,4 +1,4 @@
-"""A machine asks to be logged in, and a person decides."""
+"""A machine asks to be logged in, and a person decides; those that are logged in are listed, and logged out."""
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -6,6 +6,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.http import AccountRequest
+from accounts.selectors import account_or_404
 from logins import selectors, services
 from ui import messages
 
@@ -32,3 +33,28 @@ def _decide(request: AccountRequest, login_id: str, *, approve: bool) -> HttpRes
     if not services.login_decide(actor=request.user, pending=pending, approve=approve):
         messages.error(request, "This was decided already, or it took too long. Nothing was changed.")
     return redirect("logins:approval", pending.pk)
+
+
+@require_safe
+def devices(request: AccountRequest, account_id: str) -> HttpResponse:
+    account = account_or_404(request.user, account_id)
+    context = {"account": account, "logins": selectors.logins_of(account)[: selectors.LOGINS_SHOWN]}
+    return render(request, "logins/devices.html", context)
+
+
+@require_safe
+def own_devices(request: AccountRequest) -> HttpResponse:
+    context = {"logins": selectors.logins_of(request.user)[: selectors.LOGINS_SHOWN]}
+    return render(request, "logins/own_devices.html", context)
+
+
+@require_POST
+def device_sign_out(request: AccountRequest, device_id: str) -> HttpResponse:
+    login = selectors.login_or_404(request.user, device_id)
+    if services.login_end(actor=request.user, login=login):
+        messages.success(request, f"{login.host_name} is logged out. What was connected from it ends.")
+    else:
+        messages.info(request, f"{login.host_name} was logged out already.")
+    if login.account_id == request.user.pk:
+        return redirect("logins:own-devices")
+    return redirect("logins:devices", login.account_id)

@@ -14,6 +14,8 @@ urlpatterns = [
     path("resources/new/", edit.kind_list, name="kind-list"),
     path("resources/new/<slug:slug>/", edit.resource_create, name="resource-create"),
     path("resources/<slug:resource_id>/", lists.resource_detail, name="resource-detail"),
+    path("resources/<slug:resource_id>/health/", lists.resource_health, name="resource-health"),
+    path("resources/<slug:resource_id>/check/", edit.resource_check, name="resource-check"),
     path("resources/<slug:resource_id>/edit/", edit.resource_edit, name="resource-edit"),
     path("resources/<slug:resource_id>/deletion/", edit.resource_deletion, name="resource-deletion"),
     path(

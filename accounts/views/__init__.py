@@ -1,4 +1,4 @@
-"""Pages of people: entering with a one-time link, Settings > People, Settings > Security."""
+"""Pages of people: entering with a one-time link, Settings > People, Service accounts, Security."""
 
 from accounts.views.entrance import invitation_accept, password_forgotten, password_set, setup
 from accounts.views.people import (
@@ -14,6 +14,11 @@ from accounts.views.people import (
     second_factor_remove,
 )
 from accounts.views.security import confirm_with_key, name_change, security, sessions_end
+from accounts.views.services import (
+    service_account_create,
+    service_account_list,
+    service_token_renew,
+)
 
 __all__ = [
     "account_detail",
@@ -32,6 +37,9 @@ __all__ = [
     "password_set",
     "second_factor_remove",
     "security",
+    "service_account_create",
+    "service_account_list",
+    "service_token_renew",
     "sessions_end",
     "setup",
 ]

@@ -6,7 +6,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.http import AccountRequest
 from accounts.reauthentication import reauthenticate_url, recently_authenticated
@@ -16,6 +16,7 @@ from clusters.forms import DeletionForm
 from clusters.models import Cluster
 from resources import selectors, services
 from resources.forms import CLUSTER_GONE, NAME_TAKEN, ResourceForm, port_taken
+from resources.health import check_request
 from resources.kinds import KINDS
 from resources.kinds.base import Category, Kind
 from resources.models import Resource
@@ -120,6 +121,18 @@ def _update(request: AccountRequest, resource: Resource, form: ResourceForm) -> 
         messages.success(request, "Saved." if changed else "Nothing was different, so nothing was changed.")
         return True
     return False
+
+
+@require_POST
+def resource_check(request: AccountRequest, resource_id: str) -> HttpResponse:
+    resource = selectors.resource_or_404(request.user, resource_id, "resources.change")
+    if check_request(actor=request.user, resource=resource):
+        messages.success(
+            request, "The workers are told to check it. What they find appears here within seconds."
+        )
+    else:
+        messages.info(request, "A check is under way already.")
+    return redirect("resources:resource-detail", resource.pk)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -4,17 +4,19 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from accounts.http import AccountRequest
 from audit.services import require
 from clusters.selectors import cluster_head, cluster_or_404
 from resources import selectors
+from resources.health import health_rows
 from resources.models import Resource
 from resources.reachability import chain
 from search.completions import Completion
 from ui.listing import list_rows, render_completions
+from ui.live import live_response
 from ui.responses import is_fragment_request
 
 
@@ -78,5 +80,16 @@ def resource_detail(request: AccountRequest, resource_id: str) -> HttpResponse:
         "facts": selectors.facts(resource),
         "tags": list(resource.tags.all()),
         "chain": chain(resource, credentials),
+        "health": health_rows(resource),
     }
     return render(request, "resources/resource_detail.html", context)
+
+
+@require_safe
+def resource_health(request: AccountRequest, resource_id: str) -> HttpResponse:
+    """A live part of its page."""
+    resource = selectors.resource_or_404(request.user, resource_id)
+    if not is_fragment_request(request):
+        return redirect("resources:resource-detail", resource.pk)
+    context = {"resource": resource, "health": health_rows(resource)}
+    return live_response(request, "resources/health_section.html#health", context)

@@ -1,6 +1,9 @@
 """An object for each parameter that routes have."""
 
+import datetime as dt
 import uuid
+
+from django.utils import timezone
 
 from accounts.models import Account
 from audit.models import Activity
@@ -8,6 +11,8 @@ from audit.services import record
 from audit.verbs import Verb
 from authority import services as authority
 from keys.services import key_create
+from logins.models import ClientLogin
+from logins.services import Machine, login_begin
 from sdm.pki import csr
 from tests.access.factories import choose, grant, make_role, match
 from tests.clusters.factories import make_cluster, make_worker
@@ -41,10 +46,22 @@ def make_objects(alice: Account, bob: Account) -> dict[str, str]:
         "slug": "postgres",
         "account_id": bob.pk,
         "token": "no-such-token",
+        "login_id": make_login(),
+        "device_id": make_device(bob),
         "purpose": "worker",
         "step": "begin",
         "pk": str(Activity.objects.latest("pk").pk),
     }
+
+
+def make_login() -> str:
+    """A machine that asks to be let in."""
+    return login_begin(Machine("notebook-7", "1.2.3", "192.0.2.7")).pending.pk
+
+
+def make_device(account: Account) -> str:
+    ends = timezone.now() + dt.timedelta(days=1)
+    return ClientLogin.objects.create(account=account, host_name="desk-1", epoch=0, ends_at=ends).pk
 
 
 def make_certificates(cluster_id: str) -> None:

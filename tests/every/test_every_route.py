@@ -36,6 +36,7 @@ INFRASTRUCTURE = (
     "access/",
     "audit/",
     "settings/people/",
+    "settings/service-accounts/",
     "settings/certificates/",
 )
 
