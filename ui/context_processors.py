@@ -31,6 +31,12 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Settings",
         (
             Entry("People", "accounts:account-list", "/settings/people/", "accounts.view"),
+            Entry(
+                "Service accounts",
+                "accounts:service-account-list",
+                "/settings/service-accounts/",
+                "accounts.view",
+            ),
             Entry("Certificates", "authority:authority-list", "/settings/certificates/", "authority.view"),
         ),
     ),
