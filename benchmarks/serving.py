@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from benchmarks.middleware import CPU, QUERIES
 from console import first_run
-from console.__main__ import PAGES
+from console.processes import PAGES
 from sdm.contract import cookies
 
 ROOT = Path(__file__).resolve().parent.parent
