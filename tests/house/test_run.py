@@ -3,22 +3,27 @@
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from cryptography import x509
 
 from console import first_run
-from tests.house.checkout import ROOT, alive, children, dev_run, run_environment, running
+from tests.house.checkout import ROOT, alive, children, dev_run, free_port, run_environment, running
 from tests.servers import postgres
 
 pytestmark = pytest.mark.process
 
 PASSWORD = "hunter2-hunter2"
+T = TypeVar("T")
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -35,6 +40,24 @@ def wait_until_gone(pids: list[int]) -> None:
     while any(alive(pid) for pid in pids):
         assert time.monotonic() < deadline, f"still there: {[pid for pid in pids if alive(pid)]}"
         time.sleep(0.1)
+
+
+def once_there(look: Callable[[], T]) -> T:
+    deadline = time.monotonic() + 40
+    while True:
+        try:
+            return look()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def certificate_at(port: int, context: ssl.SSLContext) -> x509.Certificate:
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as sock,
+        context.wrap_socket(sock) as wrapped,
+    ):
+        return x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"")
 
 
 class TestRefusals:
@@ -76,7 +99,7 @@ class TestRefusals:
             ("CONSOLE_SECRET_KEY_FILE", "/nowhere/key", "cannot read /nowhere/key"),
             ("CONSOLE_SEALING_KEYS", "short:AAAA", "CONSOLE_SEALING_KEYS"),
             ("CONSOLE_WORKERS", "none", "CONSOLE_WORKERS='none'"),
-            ("CONSOLE_API_LISTEN", "0.0.0.0:8001", "needs TLS: name a certificate"),
+            ("CONSOLE_API_LISTEN", "8001", "give an address and port such as 127.0.0.1:8001"),
             ("CONSOLE_API_TLS_CERT_FILE", "/nowhere/api.pem", "there is no such file"),
             ("DATABASE_URL", f"mysql://root:{PASSWORD}@127.0.0.1/console", "postgres://"),
             ("DATABASE_URL", f"oracle-like://root:{PASSWORD}@127.0.0.1/console", "postgres://"),
@@ -125,6 +148,20 @@ class TestRunning:
             assert process.wait(timeout=30) == 0
         assert not [pid for pid in servers if alive(pid)]
         assert "Traceback" not in log.read_text()
+
+    def test_workers_from_elsewhere_are_shown_a_certificate_of_its_own(self, tmp_path: Path):
+        port = free_port()
+        env = run_environment(
+            tmp_path, CONSOLE_API_LISTEN=f"0.0.0.0:{port}", CONSOLE_API_NAMES="console.example.com"
+        )
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        with running(env, tmp_path / "log"):
+            shown = once_there(lambda: certificate_at(port, context))
+        names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert "console.example.com" in names.get_values_for_type(x509.DNSName)
+        assert "Traceback" not in (tmp_path / "log").read_text()
 
     @pytest.mark.parametrize("which", [b"gunicorn", b"serve_api"])
     def test_when_one_of_the_two_servers_ends_the_other_ends_too(self, tmp_path: Path, which: bytes):
