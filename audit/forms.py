@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
 from audit import selectors
@@ -74,8 +74,34 @@ def _choice(label: str, choices: list[Any]) -> forms.ChoiceField:
     )
 
 
-class FilterForm(forms.Form):
-    actor = forms.CharField(
+class ChipsForm(forms.Form):
+    """Filters that stand as chips above what they leave, each with a way to remove it."""
+
+    def chips(self) -> list[Chip]:
+        return [self._chip(name) for name in self.filter_names() if self.cleaned_data.get(name)]
+
+    @classmethod
+    def filter_names(cls) -> list[str]:
+        return [name for name in cls.base_fields if name != "format"]
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        since, until = data.get("since"), data.get("until")
+        if since and until and until <= since:
+            self.add_error("until", "This is not later than the time it begins from.")
+        return data
+
+    def _chip(self, name: str) -> Chip:
+        remaining = cast(QueryDict, self.data).copy()
+        for key in (name, "after", "before"):
+            remaining.pop(key, None)
+        field = self.fields[name]
+        text = str(dict(getattr(field, "choices", [])).get(self.data[name], self[name].value()))
+        return Chip(name, str(field.label), visible(text), self.data[name], remaining.urlencode())
+
+
+def person_field() -> forms.CharField:
+    return forms.CharField(
         label="Who",
         required=False,
         max_length=MAX_NAME,
@@ -83,6 +109,21 @@ class FilterForm(forms.Form):
             attrs={"list": "people", "placeholder": "E-mail address", "autocomplete": "off"}
         ),
     )
+
+
+def clean_person(email: str) -> Any:
+    """The account with this address; None for no address."""
+    if not email:
+        return None
+    person = selectors.person(email)
+    if person is None:
+        shown = visible(email[:_MAX_SHOWN])
+        raise ValidationError(f"Nobody here has the address “{shown}”. Choose one of those offered.")
+    return person
+
+
+class FilterForm(ChipsForm):
+    actor = person_field()
     verb = _choice("What", _verbs())
     entity_type = _choice("Kind", [("", "Any"), *EntityType.choices])
     entity = forms.CharField(
@@ -96,42 +137,29 @@ class FilterForm(forms.Form):
     until = MomentField(label="Before (UTC)", required=False)
 
     def clean_actor(self) -> Any:
-        email: str = self.cleaned_data["actor"]
-        if not email:
-            return None
-        person = selectors.person(email)
-        if person is None:
-            shown = visible(email[:_MAX_SHOWN])
-            raise ValidationError(f"Nobody here has the address “{shown}”. Choose one of those offered.")
-        return person
+        return clean_person(self.cleaned_data["actor"])
 
     def clean(self) -> dict[str, Any]:
-        data = self.cleaned_data
-        since, until = data.get("since"), data.get("until")
-        if since and until and until <= since:
-            self.add_error("until", "This is not later than the time it begins from.")
+        data = super().clean()
         verb, kind = data.get("verb"), data.get("entity_type")
         if verb and kind and Verb(verb).entity_type != kind:
             self.add_error("entity_type", f"“{verb}” is of another kind: {Verb(verb).entity_type.label}.")
         return data
 
     def filters(self) -> Filters:
-        return Filters(**{name: self.cleaned_data[name] for name in FilterForm.base_fields})
-
-    def chips(self) -> list[Chip]:
-        return [self._chip(name) for name in FilterForm.base_fields if self.cleaned_data.get(name)]
-
-    def _chip(self, name: str) -> Chip:
-        remaining = cast(QueryDict, self.data).copy()
-        for key in (name, "after", "before"):
-            remaining.pop(key, None)
-        field = self.fields[name]
-        text = str(dict(getattr(field, "choices", [])).get(self.data[name], self[name].value()))
-        return Chip(name, str(field.label), visible(text), self.data[name], remaining.urlencode())
+        return Filters(**{name: self.cleaned_data[name] for name in self.filter_names()})
 
 
 class ExportForm(FilterForm):
     format = forms.ChoiceField(choices=[(name, form.label) for name, form in FORMATS.items()])
+
+
+def without_empty(request: HttpRequest) -> str:
+    """Where to go instead: the filters' form sends every field, an address that is shared holds those that were set."""
+    query = request.GET.copy()
+    for name in [name for name, value in query.items() if value == ""]:
+        del query[name]
+    return f"{request.path}?{query.urlencode()}"
 
 
 def spans() -> list[tuple[str, str]]:

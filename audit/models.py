@@ -164,6 +164,9 @@ class Session(models.Model):
             # Those that run: the page's filter, and what is closed when their worker is gone.
             models.Index(fields=["started_at", "id"], condition=RUNNING, name="session_running"),
             models.Index(fields=["worker_id"], condition=RUNNING, name="session_of_worker"),
+            # What is named in a filter.
+            models.Index(fields=["resource_name", "resource_id"], name="session_resource_name"),
+            models.Index(fields=["cluster_name", "cluster_id"], name="session_cluster_name"),
             # Retention.
             models.Index(fields=["ended_at"], name="session_ended"),
         ]

@@ -91,7 +91,7 @@ def matching(filters: Filters) -> QuerySet[Activity]:
     return rows
 
 
-def count(rows: QuerySet[Activity]) -> int:
+def count(rows: QuerySet[Any]) -> int:
     """How many there are, up to COUNTED_TO."""
     return rows.order_by()[:COUNTED_TO].count()
 

@@ -1,11 +1,13 @@
-"""Ending sessions: an administrator asks, the worker is told by whoever watches access, and says when it has."""
+"""What people do with sessions: end them, and take copies of the log."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from django.db import transaction
 from django.utils import timezone
 
-from audit.models import Session
+from audit import log_selectors
+from audit.log_selectors import LogFilters
+from audit.models import Query, Session
 from audit.services import Actor, record, require
 from audit.verbs import Verb
 from events.topics import access_changed
@@ -30,3 +32,23 @@ def ended_sessions(session_ids: Iterable[str]) -> dict[str, str]:
     """Of these sessions those that have to end, each with what its person is told."""
     asked = Session.objects.filter(pk__in=list(session_ids), end_requested_at__isnull=False)
     return dict.fromkeys(asked.values_list("pk", flat=True), Ending.ENDED_BY_ADMINISTRATOR.sentence)
+
+
+# --- Exports ------------------------------------------------------------------------------------
+
+
+def sessions_export(*, actor: Actor, filters: LogFilters, file_format: str) -> Iterator[Session]:
+    """All that match, oldest first; that they were taken is recorded before the first of them."""
+    _record_export(actor, Verb.SESSIONS_EXPORTED, filters, file_format)
+    return log_selectors.sessions_in_order(filters)
+
+
+def queries_export(*, actor: Actor, filters: LogFilters, file_format: str) -> Iterator[Query]:
+    _record_export(actor, Verb.QUERIES_EXPORTED, filters, file_format)
+    return log_selectors.queries_in_order(filters)
+
+
+def _record_export(actor: Actor, verb: Verb, filters: LogFilters, file_format: str) -> None:
+    require(actor, "audit.view")
+    with transaction.atomic():
+        record(actor=actor, verb=verb, after={"format": file_format, **filters.in_words()})

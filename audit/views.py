@@ -1,14 +1,14 @@
 from typing import cast
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from audit import selectors, services
-from audit.export import FORMATS, in_pieces
-from audit.forms import ExportForm, FilterForm, spans
+from audit.downloads import download
+from audit.export import ACTIVITY_COLUMNS, FORMATS, activity_fields
+from audit.forms import ExportForm, FilterForm, spans, without_empty
 from audit.models import Activity
 from audit.services import Actor, require
 from ui.live import live_response
@@ -25,11 +25,7 @@ def _actor(request: HttpRequest) -> Actor:
 def activity_list(request: HttpRequest) -> HttpResponse:
     require(_actor(request), "audit.view")
     if "" in request.GET.values():
-        # The filters' form sends every field; an address that is shared holds those that were set.
-        query = request.GET.copy()
-        for name in [name for name, value in query.items() if value == ""]:
-            del query[name]
-        return redirect(f"{request.path}?{query.urlencode()}")
+        return redirect(without_empty(request))
     return _render_list(request, FilterForm(request.GET))
 
 
@@ -71,9 +67,4 @@ def activity_export(request: HttpRequest) -> HttpResponseBase:
     activities = services.activities_export(
         actor=_actor(request), filters=form.filters(), file_format=chosen.label
     )
-    file_name = chosen.file_name(timezone.now().date())
-    return StreamingHttpResponse(
-        in_pieces(chosen.write(activities)),
-        content_type=chosen.content_type,
-        headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
-    )
+    return download("activities", chosen, ACTIVITY_COLUMNS, map(activity_fields, activities))

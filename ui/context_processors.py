@@ -26,7 +26,14 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Temporary access", "access:grant-list", "/access/grants/", "access.view"),
         ),
     ),
-    ("Audit", (Entry("Activities", "audit:activity-list", "/audit/activities/", "audit.view"),)),
+    (
+        "Audit",
+        (
+            Entry("Activities", "audit:activity-list", "/audit/activities/", "audit.view"),
+            Entry("Sessions", "audit:session-list", "/audit/sessions/", "audit.view"),
+            Entry("Queries", "audit:query-list", "/audit/queries/", "audit.view"),
+        ),
+    ),
     (
         "Settings",
         (

@@ -15,6 +15,7 @@ from logins.models import ClientLogin
 from logins.services import Machine, login_begin
 from sdm.pki import csr
 from tests.access.factories import choose, grant, make_role, match
+from tests.audit.factories import make_session
 from tests.clusters.factories import make_cluster, make_worker
 from tests.resources.factories import make_resource, store_secret
 
@@ -33,7 +34,10 @@ def make_objects(alice: Account, bob: Account) -> dict[str, str]:
     choose(role, resource)
     given = grant(alice, alice, resource)
     record(actor=alice, verb=Verb.CLUSTER_CREATED, entity=cluster, after={"name": "keen-coffee"})
+    session = make_session(b"SELECT '<script>alert(1)</script>'", cluster_id=cluster.pk)
     return {
+        "session_id": session.pk,
+        "query_id": f"{session.pk}-1",
         "cluster_id": cluster.pk,
         "key_id": key.pk,
         "worker_id": worker.pk,
