@@ -1,8 +1,8 @@
 """What a rule opens, asked from either side: which resources fit a rule, and which rules fit a resource.
 
-One meaning in three forms, because each has its index: a list of resources starts from a few rules, a decision from
-one resource, an explanation from a page of resources. A test draws rules and resources and holds all of them against
-the meaning written down in plain Python.
+One meaning in three forms, because each has its use: a list of resources starts from a few rules and their indexes, a
+list of people from one resource, and a decision has both at hand. A test draws rules and resources and holds all of
+them to each other.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,6 +19,8 @@ from resources.models import Resource, ResourceTag
 NOTHING = Q(pk__in=[])  # Django answers without asking the database
 # Ids of resources, to be looked up.
 Ids = QuerySet[Any, Any]
+# Of more resources, nearly every tag is on one of them: to look costs more than it leaves out.
+_FEW = 50
 # SQLite joins 500 at most.
 _UNITED = 200
 _Tag = tuple[str, str]
@@ -36,14 +38,14 @@ class Conditions:
     def is_empty(self) -> bool:
         return not (self.kinds or self.tags or self.cluster_id)
 
-    def fits(self) -> Q:
-        """Asked of one resource after the other. None fits no conditions: to forget them all must open nothing."""
-        if self.is_empty:
-            return NOTHING
-        fits = self._plain()
-        for key, value in self.tags.items():
-            fits &= Q(Exists(ResourceTag.objects.filter(resource=OuterRef("pk"), key=key, value=value)))
-        return fits
+    def admit(self, resource: Resource, tags: Mapping[str, str]) -> bool:
+        """Whether a resource with these tags fits. None fits no conditions: to forget them all must open nothing."""
+        return (
+            not self.is_empty
+            and (not self.kinds or resource.kind in self.kinds)
+            and (not self.cluster_id or resource.cluster_id == self.cluster_id)
+            and self.tags.items() <= tags.items()
+        )
 
     def ids(self, frequency: Mapping[_Tag, int]) -> Ids:
         """All that fit, found by the rarest of the tags."""
@@ -114,13 +116,6 @@ def any_of(ids: Sequence[Ids]) -> Q:
     return reduce(or_, (Q(pk__in=group) for group in united), NOTHING)
 
 
-def fits(rule: Rule) -> Q:
-    """Whether a rule opens a resource, asked of one after the other."""
-    if rule.way == Rule.Way.CHOSEN:
-        return Q(Exists(RuleResource.objects.filter(rule=rule.pk, resource=OuterRef("pk"))))
-    return conditions_of(rule).fits()
-
-
 def _frequency(conditions: Iterable[Conditions]) -> dict[_Tag, int]:
     """How many resources have each of the tags, where there is a choice between them."""
     tags = {tag for some in conditions if len(some.tags) > 1 for tag in some.tags.items()}
@@ -134,17 +129,21 @@ def _frequency(conditions: Iterable[Conditions]) -> dict[_Tag, int]:
 # --- From a resource to rules -------------------------------------------------------------------
 
 
-def rules_for(resource: Resource) -> QuerySet[Rule]:
-    """The rules that open this resource, as the database has its tags and `resource` its kind and cluster."""
-    own = OuterRef("pk")
-    has_tag = ResourceTag.objects.filter(resource=resource.pk, key=OuterRef("key"), value=OuterRef("value"))
+def rules_for(resources: Collection[Resource]) -> QuerySet[Rule]:
+    """The rules that open this resource, as the database has its tags and `resources` its kind and cluster.
+
+    Of several resources, the rules that may open one of them: conditions are met, if not all by the same one.
+    """
+    own, ids = OuterRef("pk"), [resource.pk for resource in resources]
+    has_tag = ResourceTag.objects.filter(key=OuterRef("key"), value=OuterRef("value"), resource__in=ids)
     kinds, tags = RuleKind.objects.filter(rule=own), RuleTag.objects.filter(rule=own)
-    chosen = Q(way=Rule.Way.CHOSEN) & Exists(RuleResource.objects.filter(rule=own, resource=resource.pk))
+    chosen = Q(way=Rule.Way.CHOSEN) & Exists(RuleResource.objects.filter(rule=own, resource__in=ids))
+    clusters = {resource.cluster_id for resource in resources if resource.cluster_id}
     matching = (
         Q(way=Rule.Way.MATCHING)
-        & (Q(cluster__isnull=True) | Q(cluster=resource.cluster_id))
-        & (~Exists(kinds) | Exists(kinds.filter(kind=resource.kind)))
-        & ~Exists(tags.filter(~Exists(has_tag)))
+        & (Q(cluster__isnull=True) | Q(cluster__in=clusters))
+        & (~Exists(kinds) | Exists(kinds.filter(kind__in={resource.kind for resource in resources})))
+        & (Q() if len(ids) > _FEW else ~Exists(tags.filter(~Exists(has_tag))))
         # Without any condition it opens nothing.
         & (Q(cluster__isnull=False) | Exists(kinds) | Exists(tags))
     )

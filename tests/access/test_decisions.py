@@ -223,7 +223,7 @@ def test_what_cannot_be_decided_is_refused_and_stands_in_the_log(charlie, orders
     def broken(*args):
         raise RuntimeError("the disk is gone")
 
-    monkeypatch.setattr(decisions, "ways", broken)
+    monkeypatch.setattr(decisions, "standing_and_granted", broken)
     with caplog.at_level(logging.ERROR):
         assert refused(charlie, orders) is Refusal.ERROR
     assert "the disk is gone" in caplog.text
@@ -238,14 +238,14 @@ def test_a_decision_takes_as_many_queries_with_much_as_with_little(
         for _ in range(3):
             match(role, kinds=["postgres", "mysql"], tags={"Environment": "sandbox"})
         grant(alice, charlie, role, starts=NOW)
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(8):
         assert len(decide(account=charlie, resource=orders, at=NOW).ways) == 180
     with django_assert_max_num_queries(6):
         assert list(reachable_by(charlie, NOW)) == [orders]
     with django_assert_max_num_queries(3):
         assert list(people_reaching(orders, NOW)) == [charlie]
     dora = make_account("Dora", Level.USER)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         assert refused(dora, orders) is Refusal.NO_ACCESS
 
 
@@ -257,3 +257,48 @@ def test_a_granted_and_standing_role_is_two_ways(alice, charlie, orders):
     decision = decide(account=charlie, resource=orders, at=timezone.now())
     assert [way.until is None for way in decision.ways] == [True, False]
     assert decision.until is None
+
+
+def test_many_are_decided_in_as_many_queries_as_one(alice, charlie, orders, django_assert_max_num_queries):
+    dora, cache = (
+        make_account("Dora", Level.USER),
+        make_resource(alice, "cache", cluster=orders.cluster, kind="redis"),
+    )
+    match(make_role(alice, "developers", charlie), kinds=["postgres"])
+    choose(make_role(alice, "operators", dora), cache)
+    grant(alice, dora, orders, starts=NOW + HOUR)
+    grant(alice, charlie, make_role(alice), starts=NOW + HOUR)
+    unknown = "rs-0000000000000000"
+    pairs = [(account.pk, pk) for account in (charlie, dora) for pk in (orders.pk, cache.pk, unknown)]
+    with django_assert_max_num_queries(13):
+        decided = decisions.decide_many(pairs, NOW)
+    assert [decided[pair].refusal for pair in pairs] == [
+        None,
+        Refusal.NO_ACCESS,
+        Refusal.RESOURCE_UNKNOWN,
+        Refusal.NOT_BEGUN,
+        None,
+        Refusal.RESOURCE_UNKNOWN,
+    ]
+    assert decisions.decide_many([], NOW) == {}
+
+
+def test_what_ended_long_ago_is_not_told(alice, charlie, orders):
+    grant(alice, charlie, orders, starts=NOW - dt.timedelta(days=40))
+    assert refused(charlie, orders) is Refusal.NO_ACCESS
+
+
+def test_among_very_many_resources_each_rule_opens_what_it_says(alice, charlie, cluster):
+    colours = ["blue", "red", "green"]
+    role = make_role(alice, "developers", charlie)
+    match(role, kinds=["postgres"], tags={"Team": "blue"})
+    many = [
+        make_resource(
+            alice, cluster=cluster, kind=["postgres", "redis"][number % 2], tags={"Team": colours[number % 3]}
+        )
+        for number in range(60)
+    ]
+    decided = decisions.decide_many([(charlie.pk, resource.pk) for resource in many], NOW)
+    allowed = {resource for (_, resource), decision in decided.items() if decision.allowed}
+    assert allowed == {resource.pk for number, resource in enumerate(many) if number % 6 == 0}
+    assert allowed == set(reachable_by(charlie, NOW).values_list("pk", flat=True))

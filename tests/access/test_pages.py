@@ -431,9 +431,9 @@ def test_the_explanations_take_as_many_queries_for_many(
         choose(role, orders)
         attach(alice, make_account(f"person-{number}", Level.USER), role)
         make_resource(alice, cluster=orders.cluster)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(16):
         assert "21 people" in text(alice_client.get(url("resource-access", orders)))
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(22):
         assert "21 resources" in text(alice_client.get(url("person-access", charlie)))
 
 

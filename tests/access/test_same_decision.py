@@ -11,7 +11,7 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access.decisions import decide, people_reaching, reachable_by, ways_of
+from access.decisions import decide, decide_many, people_reaching, reachable_by, ways_of
 from accounts.policy import Level
 from tests.access.factories import attach, choose, grant, make_role, match
 from tests.clusters.factories import make_cluster
@@ -173,6 +173,8 @@ def test_a_decision_and_the_lists_say_the_same(world):
         assert {pair for pair, decision in decisions.items() if decision.allowed} == expected
         assert {(person, thing) for person in people for thing in reachable_by(person, NOW)} == expected
         assert {(person, thing) for thing in things for person in people_reaching(thing, NOW)} == expected
+        pairs = {(person.pk, thing.pk): decision for (person, thing), decision in decisions.items()}
+        assert decide_many(pairs, NOW) == pairs
         for person in people:
             explained = ways_of(person, [thing.pk for thing in things], NOW)
             for thing in things:
