@@ -15,6 +15,10 @@ LABEL org.opencontainers.image.title="sdm-worker" \
 COPY --from=build /opt/sdm /opt/sdm
 # Where `python -m sdm` finds the package.
 WORKDIR /opt/sdm
+# The request log, until the control plane has it.
+RUN install --directory --owner=65532 --group=65532 --mode=700 /var/lib/sdm-worker
+ENV SDM_SPOOL_DIRECTORY=/var/lib/sdm-worker
+VOLUME ["/var/lib/sdm-worker"]
 # Nobody's number, so that an orchestrator sees that it is not root.
 USER 65532:65532
 EXPOSE 8443

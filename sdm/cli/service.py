@@ -43,6 +43,9 @@ TimeoutStopSec={stop}
 DynamicUser=yes
 User={service}
 UMask=0077
+# The request log, until the control plane has it.
+StateDirectory={service}
+StateDirectoryMode=0700
 {capabilities}
 NoNewPrivileges=yes
 ProtectSystem=strict
