@@ -1,9 +1,9 @@
-"""One HTTP request, one answer, and the end: all that a worker speaks of HTTP. Sans-I/O, on h11."""
+"""One HTTP request, one answer, and the end: all that a worker speaks of HTTP. Sans-I/O."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 
-import h11
+from sdm.wire.http.heads import HeadReader, HttpError, parse_request
 
 # Request line and headers together. nginx takes 8 kB a line, HAProxy 16 kB in all.
 MAX_HEAD = 16 * 1024
@@ -25,26 +25,35 @@ class Exchange:
     """`feed` until there is a request, then `answer` it."""
 
     def __init__(self) -> None:
-        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._reader = HeadReader()
         self._request = UNREADABLE
 
     def feed(self, data: bytes) -> Request | None:
-        """The request, or None while it is incomplete; b"" says that no more will come."""
+        """The request, or None while it is incomplete."""
         try:
-            self._connection.receive_data(data)
-            event = self._connection.next_event()
-        except h11.RemoteProtocolError:
+            head = self._reader.feed(data)
+            if head is None:
+                return UNREADABLE if self._is_hopeless() else None
+            read = parse_request(head)
+        except HttpError:
             return UNREADABLE
-        if isinstance(event, h11.Request):
-            headers = tuple(event.headers)
-            self._request = Request(event.method.decode("ascii"), event.target.decode("ascii"), headers)
-            return self._request
-        return None
+        if len(head) <= MAX_HEAD:
+            self._request = Request(
+                read.method.decode("ascii"), read.target.decode("latin-1"), tuple(read.fields.items)
+            )
+        return self._request
 
     @property
     def rest(self) -> bytes:
         """What came behind a request to speak something else from then on."""
-        return self._connection.trailing_data[0]
+        return self._reader.rest
+
+    def _is_hopeless(self) -> bool:
+        """Whether no request will come of it: nobody is kept waiting for what is clear."""
+        begun = self._reader.rest
+        if len(begun) > MAX_HEAD or b"\n\n" in begun:  # typed by hand, without CR
+            return True
+        return begun not in (b"", b"\r") and not 0x21 <= begun[0] <= 0x7E
 
     def answer(
         self, status: int, reason: str, body: bytes, content_type: str = "text/plain; charset=utf-8"
