@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-PACKAGES = ("postgresql", "chromium", "fonts-liberation", "libatomic1", "curl", "systemd", "haproxy")
+PACKAGES = ("postgresql", "chromium", "fonts-liberation", "libatomic1", "curl", "systemd", "haproxy", "nginx")
 
 
 class PackagesMissing(Exception):
