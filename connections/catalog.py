@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from access.decisions import Way, reachable_by, ways_of
+from access.decisions import reachable_by
+from access.ways import Way, ways_of
 from accounts.models import Account
 from clusters.tags import tags_of
 from resources.models import Resource

@@ -7,8 +7,7 @@ from functools import cache
 
 from django.utils import timezone
 
-from access.decisions import Decision, Refusal, decide
-from accounts.models import Account
+from access.decisions import Decision, Refusal, decide_many
 from audit.sessions import ended_sessions
 from clusters.models import Worker
 from logins.models import ClientLogin
@@ -55,11 +54,9 @@ def verdicts(*, worker: Worker, sessions: Sequence[Live]) -> Sequence[Verdict]:
     )
     ended = ended_sessions([live.session_id for live in sessions])
 
-    # Many sessions of few people: each question is asked once.
-    @cache
-    def decision(account_id: str, resource_id: str) -> Decision:
-        return decide(account=Account(pk=account_id), resource=Resource(pk=resource_id), at=now)
+    decisions = decide_many({(live.account_id, live.resource_id) for live in sessions}, now)
 
+    # Many sessions of few machines: each is looked up once.
     @cache
     def login(account_id: str, thumbprint: str) -> ClientLogin | LoginOver:
         try:
@@ -67,14 +64,14 @@ def verdicts(*, worker: Worker, sessions: Sequence[Live]) -> Sequence[Verdict]:
         except LoginOver as over:
             return over
 
-    return [_verdict(live, own, ended, decision, login) for live in sessions]
+    return [_verdict(live, own, ended, decisions, login) for live in sessions]
 
 
 def _verdict(
     live: Live,
     own: Collection[str],
     ended: Mapping[str, str],
-    decision: Callable[[str, str], Decision],
+    decisions: Mapping[tuple[str, str], Decision],
     login: Callable[[str, str], ClientLogin | LoginOver],
 ) -> Verdict:
     if live.session_id in ended:
@@ -82,7 +79,7 @@ def _verdict(
     found = login(live.account_id, live.thumbprint)
     if isinstance(found, LoginOver):
         return Verdict(live.session_id, found.ending, str(found))
-    decided = decision(live.account_id, live.resource_id)
+    decided = decisions[live.account_id, live.resource_id]
     if decided.refusal is Refusal.ERROR:
         raise CannotTell
     if decided.refusal is not None:

@@ -14,6 +14,8 @@ from accounts.models import Account
 from accounts.services import account_suspend
 from audit.models import Session
 from audit.sessions import session_end
+from clusters.models import Worker
+from connections.verdicts import Live, verdicts
 from events.topics import access_changed
 from logins.models import ClientLogin, LoginCertificate
 from resources.models import Resource
@@ -205,7 +207,7 @@ def test_what_cannot_be_decided_cuts_nobody_and_is_asked_again(
     ground: Ground, charlie: Account, resource: Resource, monkeypatch: pytest.MonkeyPatch
 ):
     undecided = Decision(Refusal.ERROR, Refusal.ERROR.sentence)
-    monkeypatch.setattr("connections.verdicts.decide", lambda **asked: undecided)
+    monkeypatch.setattr("connections.verdicts.decide_many", lambda pairs, at: dict.fromkeys(pairs, undecided))
 
     async def scene(ground: Ground) -> Reason | None:
         client, worker = SimulatedClient.at(ground.port), await joined(ground)
@@ -215,29 +217,26 @@ def test_what_cannot_be_decided_cuts_nobody_and_is_asked_again(
     assert ground.run(scene) is Reason.UNAVAILABLE
 
 
-def test_many_sessions_of_one_person_are_one_question(
-    ground: Ground, charlie: Account, resource: Resource, monkeypatch: pytest.MonkeyPatch
+def test_many_sessions_are_judged_together(
+    ground: Ground, charlie: Account, resource: Resource, django_assert_max_num_queries: Any
 ):
-    asked: list[Any] = []
+    others = [make_resource(ground.alice, cluster=ground.cluster) for _ in range(20)]
 
-    def decide(**questions: Any) -> Decision:
-        asked.append(questions)
-        return Decision(None, "Allowed.", ())
-
-    monkeypatch.setattr("connections.verdicts.decide", decide)
-
-    async def scene(ground: Ground) -> list[v1.SessionVerdict]:
+    async def scene(ground: Ground) -> tuple[Worker, str, list[v1.SessionVerdict]]:
         client, worker = SimulatedClient.at(ground.port), await joined(ground)
         await client.log_in(charlie)
         sessions = [live(charlie, resource, client.thumbprint, f"s-{n:016x}") for n in range(500)]
-        found = await check(worker, *sessions)
         too_many = check(worker, *sessions, sessions[0])
         assert (await refusal(too_many))[0] is Reason.BAD_REQUEST
-        return found
+        row = await act(lambda: Worker.objects.get(pk=worker.id))
+        return row, client.thumbprint, await check(worker, *sessions)
 
-    found = ground.run(scene)
+    worker, thumbprint, found = ground.run(scene)
     assert len(found) == 500 and all(verdict.may_go_on for verdict in found)
-    assert len(asked) == 1
+    many = [Live(f"s-{n:016x}", charlie.pk, row.pk, thumbprint) for n, row in enumerate((resource, *others))]
+    with django_assert_max_num_queries(15):
+        judged = verdicts(worker=worker, sessions=many)
+    assert [verdict.ending is None for verdict in judged] == [True, *[False] * 20]
 
 
 @pytest.mark.parametrize("field", ["session_id", "account_id", "resource_id", "client_thumbprint"])
