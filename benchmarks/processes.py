@@ -33,6 +33,10 @@ def cores() -> tuple[set[int], set[int]]:
     return {first}, set(others) or {first}
 
 
+def all_cores() -> set[int]:
+    return os.sched_getaffinity(0)
+
+
 @contextmanager
 def started_on(which: set[int]) -> Iterator[None]:
     """What is started meanwhile runs on these cores, and so does all that it starts."""
