@@ -152,7 +152,7 @@ def _not_there(line: str) -> str:
 
 class MemberForm(forms.Form):
     person = PersonField(
-        help_text="The e-mail address.",
+        help_text="The e-mail address; of a service account, its name and @service.",
         error_messages={"required": "Enter the e-mail address of somebody here."},
     )
 
@@ -161,7 +161,7 @@ class GrantForm(forms.Form):
     """Temporary access: who, to what, from when until when, and why."""
 
     person = PersonField(
-        help_text="The e-mail address.",
+        help_text="The e-mail address; of a service account, its name and @service.",
         error_messages={"required": "Enter the e-mail address of somebody here."},
     )
     resource = ResourceField(required=False)
