@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from grpc import aio
 
 from sdm.contract import proof, ticket
@@ -46,6 +47,15 @@ class Clients(ClientsServicer):
     def take_away(self, resource_id: str) -> None:
         del self.entries[resource_id]
         self.change()
+
+    def certificate(self) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        """Of somebody who is logged in."""
+        key = csr.new_key()
+        issued = self._issue(csr.new_csr(key).encode())
+        return key, x509.load_pem_x509_certificate(issued.chain)
+
+    def ends_at(self) -> dt.datetime:
+        return now() + self.lasts
 
     def change(self) -> None:
         self.plane.do(self._change())
@@ -133,7 +143,7 @@ class Clients(ClientsServicer):
         response = pb.FinishLoginResponse(
             state=pb.LOGIN_STATE_APPROVED, certificate=self._issue(request), person=self._person()
         )
-        response.ends_at.FromDatetime(now() + self.lasts)
+        response.ends_at.FromDatetime(self.ends_at())
         return response
 
     def _person(self) -> v1.Person:

@@ -25,8 +25,7 @@ pytestmark = pytest.mark.process
 
 
 def dialled(sdm: Sdm, name: str) -> socket.socket:
-    host, _, port = sdm.resource(name)["address"].rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=20)
+    return socket.create_connection(("127.0.0.1", sdm.port(name)), timeout=20)
 
 
 def said_back(sock: socket.socket, data: bytes) -> bytes:
@@ -65,7 +64,7 @@ def test_without_an_approval_nobody_is_logged_in(
     plane: Plane, sdm: Sdm, state: pb.LoginState.ValueType, words: str
 ):
     plane.people.state = state
-    done = sdm.run("login", "--no-browser")
+    done = sdm.finish("login", "--no-browser")
     assert done.returncode == ExitCode.REFUSED
     assert words in done.stderr
     assert not (sdm.home / "identity.json").exists()
@@ -78,14 +77,14 @@ def test_a_service_logs_in_with_its_token_and_without_anybody(plane: Plane, sdm:
 
 
 def test_a_wrong_token_is_refused_in_words(plane: Plane, sdm: Sdm):
-    done = sdm.run("login", SDM_SERVICE_TOKEN="another")
+    done = sdm.finish("login", SDM_SERVICE_TOKEN="another")
     assert done.returncode == ExitCode.REFUSED
     assert "no service account with this token" in done.stderr
 
 
 def test_a_control_plane_that_is_not_there_is_named(plane: Plane, sdm: Sdm):
     plane.down()
-    done = sdm.run("login", "--no-browser")
+    done = sdm.finish("login", "--no-browser")
     assert done.returncode == ExitCode.UNAVAILABLE
     assert plane.address in done.stderr
 
@@ -109,7 +108,7 @@ def test_without_a_login_every_command_says_so_and_starts_nothing(sdm: Sdm):
         done = sdm.run(*words)
         assert done.returncode == ExitCode.REFUSED
         assert done.stderr == "You are not authenticated. Please login again.\n"
-    assert not sdm.ready()
+    assert sdm.run("ready").returncode == ExitCode.UNAVAILABLE
     assert not (sdm.home / "agent.sock").exists()
 
 
@@ -173,8 +172,7 @@ def test_many_connections_at_once_need_one_ticket(plane: Plane, sdm: Sdm, worker
     sdm.login(plane)
     sdm.listen()
     sdm.run("connect", "orders")
-    host, _, port = sdm.resource("orders")["address"].rpartition(":")
-    socks = [socket.create_connection((host, int(port)), timeout=20) for _ in range(20)]
+    socks = [dialled(sdm, "orders") for _ in range(20)]
     for number, sock in enumerate(socks):
         assert said_back(sock, b"%d" % number) == b"%d" % number
         sock.close()
@@ -238,23 +236,17 @@ def test_what_is_taken_away_is_closed_and_what_is_given_appears(
     sdm.login(plane)
     sdm.listen()
     sdm.run("connect", "orders")
-    watching = sdm.begin("status", "--watch", "--json")
-    assert watching.stdout is not None
-    first = json.loads(watching.stdout.readline())
-    assert [each["name"] for each in first["resources"]] == ["orders"]
-    with dialled(sdm, "orders") as sock:
-        assert said_back(sock, b"hello") == b"hello"
-        plane.people.take_away(orders)
-        assert sock.recv(1) == b""
-    while json.loads(watching.stdout.readline())["resources"]:
-        pass
-    offer("wiki")
-    while not (seen := json.loads(watching.stdout.readline())["resources"]):
-        pass
-    assert [each["name"] for each in seen] == ["wiki"]
-    watching.terminate()
-    watching.stdout.close()
-    watching.wait(20)
+    with sdm.watching("status", "--watch", "--json") as watching:
+        told = (json.loads(line)["resources"] for line in watching.stdout or ())
+        assert [each["name"] for each in next(told)] == ["orders"]
+        with dialled(sdm, "orders") as sock:
+            assert said_back(sock, b"hello") == b"hello"
+            plane.people.take_away(orders)
+            assert sock.recv(1) == b""
+        assert any(not seen for seen in told)
+        offer("wiki")
+        seen = next(seen for seen in told if seen)
+        assert [each["name"] for each in seen] == ["wiki"]
 
 
 def test_a_control_plane_that_is_away_ends_nothing_and_is_found_again(
@@ -267,7 +259,7 @@ def test_a_control_plane_that_is_away_ends_nothing_and_is_found_again(
     with dialled(sdm, "orders") as sock:
         assert said_back(sock, b"hello") == b"hello"
         plane.down()
-        until(lambda: bool(sdm.json("status")["problem"]))
+        until(lambda: bool(sdm.status()["problem"]))
         assert not sdm.ready()
         assert said_back(sock, b"still here") == b"still here"
         with dialled(sdm, "orders") as another:
