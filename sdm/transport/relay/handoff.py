@@ -26,6 +26,10 @@ class Framer(Protocol):
     def full(self) -> bool:
         """So much is under way that the client is left unread for now."""
 
+    @property
+    def client_left(self) -> bool:
+        """It has said goodbye in its own protocol: whoever closes first, it was the client who left."""
+
     def client_bytes(self, data: memoryview) -> None:
         """On their way to the resource. What is logged of them is written when this returns."""
 
@@ -44,6 +48,7 @@ class Opaque:
 
     __slots__ = ()
     full = False
+    client_left = False
 
     def client_bytes(self, data: memoryview) -> None:
         pass

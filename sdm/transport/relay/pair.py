@@ -139,9 +139,8 @@ class Pair:
         if count > 0:
             self._pass_on(source, buffer[:count])
         elif count != BLOCKED:
-            self._first = self._first or (
-                Ending.CLIENT_LEFT if source is self.client else Ending.RESOURCE_LEFT
-            )
+            left = source is self.client or self._framer.client_left
+            self._first = self._first or (Ending.CLIENT_LEFT if left else Ending.RESOURCE_LEFT)
             source.heard_end = True
             self._pass_end_on(source)
 
@@ -212,7 +211,8 @@ class Pair:
             ending = Ending.CLIENT_LEFT if end.heard_end else Ending.CLIENT_LOST
             self._over(*(self._cut or (ending, ending.sentence)), goodbye=False)
             return
-        ending = Ending.RESOURCE_LEFT if end.heard_end else Ending.RESOURCE_LOST
+        left = Ending.CLIENT_LEFT if self._framer.client_left else Ending.RESOURCE_LOST
+        ending = self._first or left
         end.heard_end = end.said_end = True
         end.backlog = _NOTHING
         # What it has sent before is still the client's.
@@ -223,9 +223,8 @@ class Pair:
             return
         ending, message = self._cut
         # Who has said goodbye in its own words needs none of ours.
-        words = (
-            b"" if self._told or ending is Ending.RESOURCE_LEFT else self._framer.farewell(ending, message)
-        )
+        silent = self._told or ending in (Ending.RESOURCE_LEFT, Ending.CLIENT_LEFT)
+        words = b"" if silent else self._framer.farewell(ending, message)
         if words is None:
             if self.upstream.heard_end:  # there will be no better moment
                 self._over(ending, message, goodbye=False)

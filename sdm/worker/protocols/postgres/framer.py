@@ -4,16 +4,19 @@ from sdm.contract.endings import Ending
 from sdm.transport.relay.handoff import Outcome, SessionOver
 from sdm.wire.postgres.errors import ADMIN_SHUTDOWN, CONNECTION_FAILURE, ProtocolError, Report
 from sdm.wire.postgres.frames import Requests
+from sdm.wire.postgres.messages import message
 from sdm.wire.postgres.replies import Replies, Result
 from sdm.wire.postgres.requests import CopyIn, Kind, Request
 from sdm.worker.records import MAX_TEXT, SessionLog
 from sdm.worker.spool import SpoolUnavailable
 
+_TERMINATE = message(b"X")
+
 
 class Framer:
     """For the relay, and called in its thread alone once it has it."""
 
-    __slots__ = ("_log", "_numbers", "_received", "_replies", "_requests", "_sent")
+    __slots__ = ("_log", "_numbers", "_received", "_replies", "_requests", "_sent", "client_left")
 
     def __init__(self, log: SessionLog, *, values: bool) -> None:
         self._log = log
@@ -24,6 +27,7 @@ class Framer:
         # Since the request before.
         self._sent = 0
         self._received = 0
+        self.client_left = False
 
     @property
     def full(self) -> bool:
@@ -35,6 +39,7 @@ class Framer:
         return bool(self._requests.pending)
 
     def client_bytes(self, data: memoryview) -> None:
+        self.client_left = data[-len(_TERMINATE) :] == _TERMINATE
         try:
             for event in self._requests.feed(data):
                 if isinstance(event, CopyIn):

@@ -1,0 +1,301 @@
+"""PostgreSQL through a worker: a real server, and the clients that people have."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from sdm.contract.endings import Ending
+from sdm.contract.ids import new_id
+from sdm.contract.v1 import workers_pb2 as pb
+from tests.servers import postgres
+from tests.worker.clients import Person
+from tests.worker.conftest import StartWorker
+from tests.worker.control_plane import ControlPlane
+from tests.worker.forwarding import forwarded
+from tests.worker.processes import Worker, until
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture
+def alice(plane: ControlPlane, tmp_path: Path) -> Person:
+    return Person.of(plane, tmp_path)
+
+
+@pytest.fixture
+def orders(plane: ControlPlane, database: str) -> str:
+    return target(plane, database)
+
+
+def target(plane: ControlPlane, url: str, **config: object) -> str:
+    parts = urlsplit(url)
+    resource_id = new_id("rs")
+    settings = {"database": "postgres", "override_database": True, "tls_required": False} | config
+    plane.targets[resource_id] = pb.Target(
+        resource_id=resource_id,
+        name="orders",
+        kind="postgres",
+        hostname="127.0.0.1",
+        port=parts.port or 5432,
+        username=str(settings.pop("username", postgres.USER)),
+        credentials={"password": str(settings.pop("password", parts.password)).encode()},
+        config=json.dumps(settings).encode(),
+    )
+    return resource_id
+
+
+@pytest.fixture
+def worker(start: StartWorker, plane: ControlPlane) -> Worker:
+    worker = start(SDM_WORKERS="2")
+    worker.port()
+    worker.until(lambda: "Connected" in worker.log)
+    return worker
+
+
+def dsn(port: int, **words: str) -> str:
+    found = {"host": "127.0.0.1", "port": str(port), "user": "nobody", "dbname": "whatever", **words}
+    return " ".join(f"{name}={value}" for name, value in found.items())
+
+
+def texts(plane: ControlPlane) -> list[bytes]:
+    return [record.request_started.text for record in plane.records if record.HasField("request_started")]
+
+
+def test_psql_works_and_each_query_is_in_the_log(
+    worker: Worker, plane: ControlPlane, alice: Person, orders: str
+):
+    with forwarded(alice, worker.port(), orders) as way:
+        done = subprocess.run(
+            ["psql", dsn(way.port), "-Atc", "select current_user, current_database()", "-c", "select 1/0"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.stdout == f"{postgres.USER}|postgres\n"
+    assert "division by zero" in done.stderr
+    until(lambda: len([r for r in plane.records if r.HasField("session_ended")]) == 1)
+    assert texts(plane) == [b"select current_user, current_database()", b"select 1/0"]
+    completed = [r.request_completed for r in plane.records if r.HasField("request_completed")]
+    assert [(each.result, each.rows, each.error) for each in completed] == [
+        ("SELECT 1", 1, ""),
+        ("", 0, "22012"),
+    ]
+    ended = next(r.session_ended for r in plane.records if r.HasField("session_ended"))
+    assert (ended.reason, ended.requests) == (Ending.CLIENT_LEFT, 2)
+    assert ended.bytes_sent
+    assert ended.bytes_received
+
+
+def test_a_driver_with_its_pipelines_and_copy_works(
+    worker: Worker, plane: ControlPlane, alice: Person, orders: str
+):
+    with forwarded(alice, worker.port(), orders) as way, psycopg.connect(dsn(way.port)) as connection:
+        connection.execute("create temp table t (id int, name text)")
+        with connection.pipeline():
+            for number in range(50):
+                connection.execute("insert into t values (%s, %s)", (number, "x" * number))
+        with connection.cursor().copy("copy t from stdin") as copy:
+            for number in range(1000):
+                copy.write_row((number, "y" * 1000))
+        with connection.cursor().copy("copy t to stdout") as copy:
+            assert sum(len(data) for data in copy) > 1_000_000
+        assert connection.execute("select count(*) from t").fetchone() == (1050,)
+        assert connection.info.backend_pid == connection.execute("select pg_backend_pid()").fetchone()[0]
+        large = "select length('" + "z" * 3_000_000 + "')"
+        assert connection.execute(large.encode()).fetchone() == (3_000_000,)
+    until(lambda: any(text.startswith(b"select length('zzz") for text in texts(plane)))
+    logged = next(
+        record.request_started
+        for record in plane.records
+        if record.request_started.text.startswith(b"select length('zzz")
+    )
+    assert logged.text_length == len(large)
+    assert len(logged.text) == 1 << 16
+    rows = [r.request_completed.rows for r in plane.records if r.HasField("request_completed")]
+    assert 1000 in rows
+
+
+def test_a_query_is_canceled_through_any_process_and_any_worker(
+    worker: Worker, start: StartWorker, plane: ControlPlane, alice: Person, orders: str
+):
+    other = start(SDM_WORKERS="1")
+    other.port()
+    plane.recheck()
+    with forwarded(alice, worker.port(), orders) as way, psycopg.connect(dsn(way.port)) as connection:
+        # The next connection, which is the one that cancels, goes to another worker.
+        way.worker_port = other.port()
+        errors: list[Exception] = []
+
+        def sleep() -> None:
+            try:
+                connection.execute("select pg_sleep(30)")
+            except psycopg.Error as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=sleep)
+        thread.start()
+        time.sleep(1)
+        connection.cancel()
+        thread.join(10)
+        assert isinstance(errors[0], psycopg.errors.QueryCanceled)
+    until(lambda: any(text.startswith(b"-- cancel") for text in texts(plane)))
+
+
+def test_somebody_elses_cancel_key_does_nothing(
+    worker: Worker, plane: ControlPlane, alice: Person, orders: str, tmp_path: Path
+):
+    bob = Person.of(plane, tmp_path)
+    with (
+        forwarded(alice, worker.port(), orders) as way,
+        psycopg.connect(dsn(way.port)) as connection,
+    ):
+        thread = threading.Thread(target=lambda: connection.execute("select pg_sleep(2)"))
+        thread.start()
+        time.sleep(0.5)
+        way.person = bob
+        connection.cancel()
+        thread.join(10)
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_end_session_reaches_psql_with_its_reason(
+    worker: Worker, plane: ControlPlane, alice: Person, orders: str, database: str
+):
+    with forwarded(alice, worker.port(), orders) as way:
+        idle, busy = psycopg.connect(dsn(way.port)), psycopg.connect(dsn(way.port))
+        errors: list[Exception] = []
+
+        def work() -> None:
+            try:
+                busy.execute("select pg_sleep(30), 'busy'")
+            except psycopg.Error as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(0.5)
+        plane.endings[orders] = (Ending.ENDED_BY_ADMINISTRATOR, "Alice ended this session.")
+        began = time.monotonic()
+        plane.recheck()
+        thread.join(5)
+        with pytest.raises(psycopg.errors.AdminShutdown, match="Alice ended this session"):
+            idle.execute("select 1")
+        assert time.monotonic() - began < 2
+        assert "Alice ended this session" in str(errors[0])
+    # The server does not go on with what nobody waits for.
+    with psycopg.connect(database) as direct:
+        until(
+            lambda: (
+                direct.execute(
+                    "select count(*) from pg_stat_activity where query like '%''busy''%' and pid <> pg_backend_pid()"
+                ).fetchone()
+                == (0,)
+            )
+        )
+
+
+def test_wrong_credentials_are_the_resources_fault_and_never_shown(
+    worker: Worker, plane: ControlPlane, alice: Person, database: str
+):
+    resource = target(plane, database, password="wrong-password-1")
+    with (
+        forwarded(alice, worker.port(), resource) as way,
+        pytest.raises(psycopg.OperationalError, match="password authentication failed"),
+    ):
+        psycopg.connect(dsn(way.port))
+    until(lambda: any(record.HasField("session_ended") for record in plane.records))
+    ended = next(record.session_ended for record in plane.records if record.HasField("session_ended"))
+    assert ended.reason == Ending.RESOURCE_REFUSED
+    assert "wrong-password-1" not in worker.log
+
+
+def test_what_a_resource_does_not_allow_is_refused(
+    worker: Worker, plane: ControlPlane, alice: Person, orders: str, database: str
+):
+    with forwarded(alice, worker.port(), orders) as way:
+        for words, what in (
+            ({"replication": "true"}, "replication is not allowed"),
+            ({"sslmode": "require"}, "server does not support SSL"),
+        ):
+            with pytest.raises(psycopg.OperationalError, match=what):
+                psycopg.connect(dsn(way.port, **words))
+        with socket.create_connection(("127.0.0.1", way.port), timeout=10) as sock:
+            sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
+            assert b"does not speak TLS itself" in sock.recv(4096)
+    secure = target(plane, database, tls_required=True)
+    with (
+        forwarded(alice, worker.port(), secure) as way,
+        pytest.raises(psycopg.OperationalError, match="does not speak TLS"),
+    ):
+        psycopg.connect(dsn(way.port))
+
+
+def test_an_open_transaction_survives_a_restart_of_the_link_and_no_record_is_lost(
+    worker: Worker, plane: ControlPlane, alice: Person, orders: str
+):
+    with forwarded(alice, worker.port(), orders) as way, psycopg.connect(dsn(way.port)) as connection:
+        connection.execute("create temp table t (id int)")
+        plane.down()
+        worker.until(lambda: "Trying again" in worker.log)
+        os.kill(sorted(worker.children())[0], signal.SIGKILL)
+        for number in range(20):
+            connection.execute("insert into t values (%s)", (number,))
+            time.sleep(0.05)
+        plane.up()
+        connection.commit()
+        assert connection.execute("select count(*) from t").fetchone() == (20,)
+    until(lambda: len([text for text in texts(plane) if text.startswith(b"insert into t")]) == 20, 30)
+
+
+def test_pgbench_works_unchanged(
+    worker: Worker, plane: ControlPlane, alice: Person, orders: str, database: str
+):
+    bench = Path(postgres.program("pgbench"))
+    environment = {**os.environ, "PGDATABASE": database}
+    with contextlib.suppress(subprocess.SubprocessError):
+        subprocess.run(
+            [bench, "-i", "-q", database], env=environment, check=True, timeout=60, capture_output=True
+        )
+    with forwarded(alice, worker.port(), orders) as way:
+        for mode in ("simple", "extended", "prepared"):
+            done = subprocess.run(
+                [
+                    bench,
+                    "-S",
+                    "-n",
+                    "-c",
+                    "4",
+                    "-t",
+                    "200",
+                    "-M",
+                    mode,
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    str(way.port),
+                    "x",
+                ],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert "number of transactions actually processed: 800/800" in done.stdout, done.stderr
