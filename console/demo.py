@@ -95,7 +95,7 @@ def make(url: str) -> Made:
     resource = resource_create(
         actor=ada,
         kind=KINDS["postgres"],
-        details=Details(RESOURCE, cluster, target, {"Environment": "demo"}),
+        details=Details(RESOURCE, cluster, target, {"Environment": "demo"}, free_local_port()),
         secrets={"password": where.password or ""},
     )
     role = role_create(actor=ada, name="orders", tags={})
@@ -111,6 +111,18 @@ def make(url: str) -> Made:
         "SDM_SPOOL_DIRECTORY": str(settings.DATA_DIR / "spool"),
     }
     return Made(password, worker, cluster.pk, resource.port_override or 0)
+
+
+def free_local_port() -> int:
+    """People's machines are this one: the first from 10000 on that nobody has."""
+    for port in range(10_000, 20_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    sys.exit("console: No local port from 10000 to 20000 is free.")
 
 
 def fill(url: str) -> None:

@@ -60,12 +60,13 @@ class Agent:
         self._changes = asyncio.Condition()
         self._version = 0
         self._pending: set[asyncio.Task[None]] = set()
+        self._is_logged_out = False
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled, or logged out."""
         async with control.serving(self._home.socket, self.answer):
             try:
-                while True:
+                while not self._is_logged_out:
                     await self._live()
             finally:
                 await self._close_all()
@@ -231,6 +232,7 @@ class Agent:
             except Exception as error:  # noqa: BLE001  # the identity is forgotten here whatever happens over there
                 problem = str(error)
         await asyncio.to_thread(identity.forget, self._home)
+        self._is_logged_out = True
         self._reload.set()
         return {"ok": True, "problem": problem}
 

@@ -46,7 +46,8 @@ class Identity:
         return self.certificate.not_valid_after_utc
 
     def is_over(self, now: dt.datetime) -> bool:
-        return now >= self.expires_at
+        """Whether the login is; a certificate that has expired before that can be renewed."""
+        return now >= self.ends_at
 
     @property
     def chain_pem(self) -> str:

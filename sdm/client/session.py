@@ -50,7 +50,7 @@ class Session:
                 await self._connected(pauses)
             except ControlError as error:
                 self._calls = None
-                self.over = error.reason.then is not Then.RETRY or self.me.is_over(dt.datetime.now(dt.UTC))
+                self.over = error.reason.then is not Then.RETRY or self.me.is_over(_now())
                 self._note(NOT_LOGGED_IN if self.over else str(error))
                 self.settled.set()
                 log.warning("%s", error)
@@ -64,6 +64,8 @@ class Session:
     async def _connected(self, pauses: Pauses) -> None:
         async with connect(self.me.control_plane) as channel:
             self._calls = Calls(channel, str(self.me.control_plane))
+            if _now() >= self.me.expires_at:  # this machine slept
+                await self._renew_once(self._calls)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._watch(self._calls, pauses))
@@ -87,13 +89,16 @@ class Session:
         while True:
             due = min(profiles.renew_at(self.me.certificate, chance=_chance.random()), self.me.ends_at)
             await _until(due)
-            if dt.datetime.now(dt.UTC) >= self.me.ends_at:
+            if self.me.is_over(_now()):
                 await _until(self.me.expires_at)
                 raise ControlError(Reason.NOT_LOGGED_IN)
-            self.me = await calls.renew(self.me)
-            self.tickets.drop_all()
-            await asyncio.to_thread(identities.save, self._home, self.me)
-            log.info("The certificate is renewed, until %s.", self.me.expires_at.isoformat())
+            await self._renew_once(calls)
+
+    async def _renew_once(self, calls: Calls) -> None:
+        self.me = await calls.renew(self.me)
+        self.tickets.drop_all()
+        await asyncio.to_thread(identities.save, self._home, self.me)
+        log.info("The certificate is renewed, until %s.", self.me.expires_at.isoformat())
 
     async def _fetch_ticket(self, resource_id: str) -> Permission:
         if self._calls is None:
@@ -107,5 +112,9 @@ class Session:
 
 
 async def _until(moment: dt.datetime) -> None:
-    while (left := (moment - dt.datetime.now(dt.UTC)).total_seconds()) > 0:  # noqa: ASYNC110  # it waits for a time
+    while (left := (moment - _now()).total_seconds()) > 0:  # noqa: ASYNC110  # it waits for a time
         await asyncio.sleep(min(left, _LONGEST_SLEEP))
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -66,6 +66,7 @@ def test_exit_codes_are_those_that_were_promised():
         "OK": 0,
         "FAILURE": 1,
         "USAGE": 2,
+        "NOT_FOUND": 66,
         "UNAVAILABLE": 69,
         "ADDRESS": 71,
         "RESTART": 75,

@@ -71,12 +71,12 @@ def dev_run(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def running(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`./dev run` that answers; what it says is in `log`."""
+def running(env: dict[str, str], log: Path, command: str = "run") -> Iterator[subprocess.Popen[bytes]]:
+    """`./dev run`, or another command, whose console answers; what it says is in `log`."""
     with log.open("wb") as output:
         # A session of its own, as a terminal gives one: signals of the test stay there.
         process = subprocess.Popen(
-            [sys.executable, "dev", "run"],
+            [sys.executable, "dev", command],
             env=env,
             cwd=ROOT,
             stdout=output,

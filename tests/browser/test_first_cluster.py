@@ -1,4 +1,4 @@
-"""What README.md promises for the first five minutes, step by step, with the product started as it says."""
+"""What README.md promises for a first cluster of one's own, step by step, with the product started as it says."""
 
 import re
 from collections.abc import Iterator
