@@ -11,6 +11,7 @@ from audit.verbs import Verb
 from clusters import restarts, workers
 from clusters.models import Worker
 from clusters.restarts import Turn
+from clusters.services import workers_changed
 from clusters.workers import Report
 from tests.clusters.factories import make_cluster, make_worker
 
@@ -33,7 +34,7 @@ def worker(cluster):
 @pytest.fixture
 def told(monkeypatch):
     """Whose streams were woken."""
-    topics = []
+    topics: list[str] = []
     monkeypatch.setattr(restarts, "publish", topics.append)
     return topics
 
@@ -84,7 +85,9 @@ def test_it_is_asked_for_shown_and_withdrawn(alice_client, worker):
     assert (worker.state, worker.restart_requested_at) == (State.STARTED, None)
     verbs = list(Activity.objects.order_by("pk").values_list("verb", flat=True))
     assert verbs[-2:] == [Verb.WORKER_RESTART_REQUESTED, Verb.WORKER_RESTART_WITHDRAWN]
-    assert Activity.objects.get(verb=Verb.WORKER_RESTART_REQUESTED).after["host name"] == "<b>edge-1"
+    after = Activity.objects.get(verb=Verb.WORKER_RESTART_REQUESTED).after
+    assert after
+    assert after["host name"] == "<b>edge-1"
 
 
 def test_twice_is_once_and_what_has_begun_is_not_withdrawn(alice_client, alice, worker):
@@ -222,7 +225,7 @@ def test_without_anything_pending_looking_costs_one_query(cluster, worker, djang
 
 
 def test_the_states_of_a_restart_and_the_version_after_it(alice, cluster, worker):
-    workers.workers_changed(cluster)
+    workers_changed(cluster)
     ask(alice, worker)
     assert worker.state == State.VERIFYING_RESTART
     reports(worker, State.STARTED, connections=2)
