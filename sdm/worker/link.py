@@ -13,7 +13,7 @@ from sdm.contract.v1 import workers_pb2 as pb
 from sdm.control_plane.refusals import ControlError
 from sdm.exit_codes import ExitCode
 from sdm.version import VERSION
-from sdm.worker import delivery, metrics, probes
+from sdm.worker import copying, delivery, metrics, probes
 from sdm.worker.certificate_files import CertificateFiles, Pair
 from sdm.worker.channel import (
     End,
@@ -31,6 +31,7 @@ from sdm.worker.channel import (
 from sdm.worker.config import Audit, CertSource, Config
 from sdm.worker.control.calls import Me
 from sdm.worker.control.membership import Membership
+from sdm.worker.copying import Copying
 from sdm.worker.delivery import Delivery
 from sdm.worker.desk.place import Place
 from sdm.worker.desk.server import Desk
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 _GOODBYE_TIMEOUT = 1.5
 # What does not get through until then, the next worker delivers.
-_LAST_RECORDS_TIMEOUT = 1.0
+_LAST_RECORDS_TIMEOUT, _LAST_LINES_TIMEOUT = 1.0, 0.3
 _LOOK_AT_FILES_EVERY = 2.0
 _READ_FILES_EVERY = 24 * 3600.0
 
@@ -58,7 +59,7 @@ async def _run(
     listeners: Listeners, channel: socket.socket, config: Config, spool: Run, place: Place
 ) -> None:
     reader, writer = await asyncio.open_connection(sock=channel)
-    link = Link(config, writer, place, Unread(spool, [delivery.READER]))
+    link = Link(config, writer, place, Unread(spool, _readers(config)))
     servers = [
         await link.desk.serve(),
         *[
@@ -103,6 +104,7 @@ class Link:
         self._config = config
         self._unread = unread
         self._delivery: Delivery | None = None
+        self._copying = _copying(config, unread)
         self._writer = writer
         self.desk = Desk(self, place, offline_grace=config.offline_grace)
         self._health = Health()
@@ -142,6 +144,8 @@ class Link:
                 tasks.create_task(self._membership.keep())
                 tasks.create_task(self.desk.work())
                 tasks.create_task(self._delivery.keep())
+                if self._copying is not None:
+                    tasks.create_task(self._copying.keep())
                 tasks.create_task(self._health.keep(self._membership))
                 if self._files is not None:
                     tasks.create_task(self._watch_files(self._files))
@@ -152,6 +156,8 @@ class Link:
         self._state = pb.WORKER_STATE_RESTARTING if restarting else pb.WORKER_STATE_STOPPED
         if self._delivery is not None:
             await self._delivery.finish(_LAST_RECORDS_TIMEOUT)
+        if self._copying is not None:
+            await self._copying.finish(_LAST_LINES_TIMEOUT)
         if self._membership is not None:
             await self._membership.say_goodbye(_GOODBYE_TIMEOUT)
 
@@ -352,13 +358,30 @@ class Link:
 
     def _problems(self) -> list[str]:
         of_the_log = self._delivery.problem if self._delivery else ""
-        found = [each for each in (self._problem, self._load.log_problem, of_the_log) if each]
+        of_the_copy = self._copying.problem if self._copying else ""
+        found = [each for each in (self._problem, self._load.log_problem, of_the_log, of_the_copy) if each]
         if self._me is not None and self._me.certificate.not_valid_after_utc < dt.datetime.now(dt.UTC):
             found.append("The worker's certificate has expired, and the control plane could not renew it.")
         return found
 
     def _send(self, message: Message) -> None:
         self._writer.write(encode(message))
+
+
+def _readers(config: Config) -> list[str]:
+    return [delivery.READER, copying.READER] if config.second_copy else [delivery.READER]
+
+
+def _copying(config: Config, unread: Unread) -> Copying | None:
+    if config.second_copy is None:
+        return None
+    return Copying(
+        unread,
+        config.second_copy,
+        directory=config.spool_directory,
+        host_name=config.host_name,
+        keeps=config.spool_bytes // 2,
+    )
 
 
 def _files(config: Config) -> CertificateFiles | None:

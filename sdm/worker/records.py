@@ -159,7 +159,15 @@ class SessionLog:
         self._begun: dict[int, int] = {}
 
     def started(
-        self, *, account_id: str, resource_id: str, kind: str, worker_id: str, client_address: str
+        self,
+        *,
+        account_id: str,
+        resource_id: str,
+        kind: str,
+        worker_id: str,
+        client_address: str,
+        account_name: str = "",
+        resource_name: str = "",
     ) -> None:
         record = pb.Record(
             session_id=self.session_id,
@@ -169,6 +177,8 @@ class SessionLog:
                 kind=kind,
                 worker_id=worker_id,
                 client_address=client_address,
+                account_name=account_name,
+                resource_name=resource_name,
             ),
         )
         with self._log.lock:

@@ -71,12 +71,17 @@ class SessionStarted(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     WORKER_ID_FIELD_NUMBER: _builtins.int
     CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
+    RESOURCE_NAME_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     resource_id: _builtins.str
     kind: _builtins.str
     worker_id: _builtins.str
     client_address: _builtins.str
     """The client's own, also behind balancers that say it."""
+    account_name: _builtins.str
+    """As the lease had them: for a worker's own copy of the log, and for what the control plane has forgotten."""
+    resource_name: _builtins.str
     def __init__(
         self,
         *,
@@ -85,10 +90,12 @@ class SessionStarted(_message.Message):
         kind: _builtins.str = ...,
         worker_id: _builtins.str = ...,
         client_address: _builtins.str = ...,
+        account_name: _builtins.str = ...,
+        resource_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "client_address", b"client_address", "kind", b"kind", "resource_id", b"resource_id", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_name", b"account_name", "client_address", b"client_address", "kind", b"kind", "resource_id", b"resource_id", "resource_name", b"resource_name", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

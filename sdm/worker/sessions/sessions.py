@@ -211,6 +211,8 @@ class Sessions:
             kind=session.target.kind,
             worker_id=self._worker_id,
             client_address=session.client_address,
+            account_name=session.person.email,
+            resource_name=session.target.name,
         )
         self._counts[metrics.SESSION_OPENED] += 1
 
