@@ -56,7 +56,7 @@ class World:
     def raw(self, name: str) -> str:
         """The id of a resource of bytes: a service, or "postgres" for the database itself."""
         port = self.database.port if name == "postgres" else self.services[name]
-        return self._target(pb.Target(name=name, kind="raw_tcp", port=port, config=b"{}"))
+        return self._target(pb.Target(name=name, kind="rawTCP", port=port, config=b"{}"))
 
     def queries(self) -> str:
         """That of the database, with the stored password."""
@@ -74,7 +74,7 @@ class World:
     def website(self, port: int) -> str:
         target = pb.Target(
             name="site",
-            kind="http_auth",
+            kind="httpAuth",
             port=port,
             credentials={"auth_header": b"Bearer of-the-site"},
             config=json.dumps({"url": f"http://127.0.0.1:{port}"}).encode(),

@@ -63,7 +63,7 @@ def offer(plane: Plane) -> Iterator[Offer]:
 
         def one(name: str, **fields: Any) -> str:
             resource_id = raw_target(plane, port)
-            defaults: dict[str, Any] = {"kind": "raw_tcp", "category": "server", "local_port": free_port()}
+            defaults: dict[str, Any] = {"kind": "rawTCP", "category": "server", "local_port": free_port()}
             plane.people.offer(pb.CatalogEntry(resource_id=resource_id, name=name, **(defaults | fields)))
             return resource_id
 

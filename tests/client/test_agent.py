@@ -313,7 +313,7 @@ def test_a_database_client_is_told_why_there_is_no_connection(plane: Plane, sdm:
 
 
 def test_a_browser_is_told_why_there_is_no_connection(plane: Plane, sdm: Sdm, offer: Offer):
-    offer("wiki", kind="http_no_auth")
+    offer("wiki", kind="httpNoAuth")
     sdm.login(plane)
     sdm.listen()
     sdm.run("connect", "wiki")

@@ -13,6 +13,7 @@ import resources.kinds
 from resources.forms import ResourceForm
 from resources.kinds import KINDS, http_cleaning
 from resources.kinds.pem import check_certificates, check_private_key
+from sdm.worker import protocols
 from tests.resources.factories import PARTS, private_key
 
 FOLDERS = sorted(path.parent.name for path in Path(resources.kinds.__file__).parent.glob("*/__init__.py"))
@@ -24,6 +25,10 @@ def folder_of(slug: str) -> str:
 
 def test_each_folder_is_a_kind_and_each_kind_a_folder():
     assert sorted(folder_of(slug) for slug in KINDS) == FOLDERS
+
+
+def test_workers_call_the_kinds_that_they_speak_by_the_same_names():
+    assert protocols.KINDS.keys() <= KINDS.keys()
 
 
 @pytest.mark.parametrize("slug", KINDS)

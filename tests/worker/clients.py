@@ -145,9 +145,9 @@ def read_answer(sock: socket.socket) -> Answer:
 
 
 def raw_target(plane: ControlPlane, port: int, hostname: str = "127.0.0.1") -> str:
-    """A resource of the kind raw_tcp there; its id."""
+    """A resource of the kind rawTCP there; its id."""
     resource_id = new_id("rs")
     plane.targets[resource_id] = pb.Target(
-        resource_id=resource_id, name="echo", kind="raw_tcp", hostname=hostname, port=port, config=b"{}"
+        resource_id=resource_id, name="echo", kind="rawTCP", hostname=hostname, port=port, config=b"{}"
     )
     return resource_id

@@ -74,11 +74,11 @@ class Checked:
 @pytest.fixture
 def kind(monkeypatch) -> Checked:
     kind = Checked()
-    monkeypatch.setattr(health, "KINDS", {"raw_tcp": kind})
+    monkeypatch.setattr(health, "KINDS", {"rawTCP": kind})
     return kind
 
 
-def target(name: str, kind: str = "raw_tcp") -> pb.Target:
+def target(name: str, kind: str = "rawTCP") -> pb.Target:
     return pb.Target(resource_id=name, name=name, kind=kind, hostname="10.0.0.5", port=5432)
 
 

@@ -662,7 +662,7 @@ class Target(_message.Message):
     resource_id: _builtins.str
     name: _builtins.str
     kind: _builtins.str
-    """As resources/kinds/ calls it: postgres, raw_tcp, http_basic_auth …"""
+    """As resources/kinds/ calls it: postgres, rawTCP, httpBasicAuth …"""
     hostname: _builtins.str
     port: _builtins.int
     username: _builtins.str

@@ -27,9 +27,9 @@ class Kind(Protocol):
 
 # By the slugs of the console's resources/kinds/.
 KINDS: Mapping[str, Kind] = {
-    "http_auth": http,
-    "http_basic_auth": http,
-    "http_no_auth": http,
+    "httpAuth": http,
+    "httpBasicAuth": http,
+    "httpNoAuth": http,
     "postgres": postgres,
-    "raw_tcp": raw_tcp,
+    "rawTCP": raw_tcp,
 }

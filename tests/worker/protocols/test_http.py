@@ -105,8 +105,8 @@ async def site(serve: Serve) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-def target(port: int, kind: str = "http_no_auth", **config: object) -> Target:
-    credentials = {"http_basic_auth": {"password": b"geheim"}, "http_auth": {"auth_header": b"Bearer t0ken"}}
+def target(port: int, kind: str = "httpNoAuth", **config: object) -> Target:
+    credentials = {"httpBasicAuth": {"password": b"geheim"}, "httpAuth": {"auth_header": b"Bearer t0ken"}}
     fields = {"url": f"http://127.0.0.1:{port}", **config}
     return Target("rs-1", "wiki", kind, "127.0.0.1", port, "svc", fields, credentials.get(kind, {}))
 
@@ -169,9 +169,9 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @pytest.mark.parametrize(
     ("kind", "authorization"),
     [
-        ("http_no_auth", None),
-        ("http_basic_auth", "Basic " + base64.b64encode(b"svc:geheim").decode()),
-        ("http_auth", "Bearer t0ken"),
+        ("httpNoAuth", None),
+        ("httpBasicAuth", "Basic " + base64.b64encode(b"svc:geheim").decode()),
+        ("httpAuth", "Bearer t0ken"),
     ],
 )
 def test_the_stored_credentials_are_put_in_and_the_person_s_are_not_passed_on(
@@ -480,7 +480,7 @@ def test_health_is_an_answer_below_400_with_the_stored_credentials(status: int, 
 
     async def run() -> None:
         async with site(serve) as port:
-            where = target(port, "http_auth", healthcheck_path="/health")
+            where = target(port, "httpAuth", healthcheck_path="/health")
             if not problem:
                 await http.check(where)
             else:

@@ -13,9 +13,9 @@ def site_of(target: Target) -> Site:
     origin = target.text("url").encode()
     host = target.text("host_override").encode() or origin.partition(b"://")[2]
     added = [_field(line) for line in target.text("custom_headers").splitlines() if line]
-    if target.kind == "http_basic_auth":
+    if target.kind == "httpBasicAuth":
         added.append(rewriting.basic(target.username, target.secret("password") or ""))
-    elif target.kind == "http_auth":
+    elif target.kind == "httpAuth":
         added.append((b"authorization", (target.secret("auth_header") or "").encode()))
     return Site(origin, host, tuple(added), _OWN_COOKIES)
 
