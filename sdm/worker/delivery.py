@@ -50,7 +50,7 @@ class Delivery:
 
     async def keep(self) -> None:
         while True:
-            if time.monotonic() - self._looked_around > _LOOK_AROUND_EVERY:
+            if self._unread.cluster_id and time.monotonic() - self._looked_around > _LOOK_AROUND_EVERY:
                 self._unread.look_around()
                 self._looked_around = time.monotonic()
             try:

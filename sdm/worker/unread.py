@@ -40,7 +40,8 @@ class Unread:
         self._own = run
         self._runs = [run]
         self._readers = readers
-        self._cluster_id = ""
+        # Empty until the worker has joined.
+        self.cluster_id = ""
         self._segments: dict[Path, Segment] = {}
         # That were no whole record when their writer was gone.
         self.damaged_bytes = 0
@@ -51,9 +52,9 @@ class Unread:
 
     def belongs_to(self, cluster_id: str) -> None:
         """Said when the worker has joined: before anything is written."""
-        if cluster_id != self._cluster_id:
+        if cluster_id != self.cluster_id:
             (self._own.path / _CLUSTER).write_text(cluster_id)
-            self._cluster_id = cluster_id
+            self.cluster_id = cluster_id
 
     def look_around(self) -> None:
         """Take over what workers of this cluster have left that are gone."""
@@ -67,7 +68,7 @@ class Unread:
 
     def _is_ours(self, run: Path) -> bool:
         try:
-            return (run / _CLUSTER).read_text() == self._cluster_id
+            return (run / _CLUSTER).read_text() == self.cluster_id
         except FileNotFoundError:  # it never joined, and wrote nothing
             return True
         except OSError:  # somebody else's
