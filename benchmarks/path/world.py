@@ -151,7 +151,7 @@ def worker(world: World, *, cores: set[int] | None = None, **settings: str) -> I
         running = Worker(environment, log)
     try:
         port = running.port()
-        running.until(lambda: "Connected" in running.log)
+        running.until(lambda: "Connected" in running.log and len(running.children()) == 1 + PROCESSES)
         yield Server(port, [running.process.pid, *running.children()])
     finally:
         running.kill()

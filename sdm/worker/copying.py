@@ -9,7 +9,7 @@ from sdm.control_plane.pauses import Pauses
 from sdm.worker.copies import Copies
 from sdm.worker.destination import Destination
 from sdm.worker.sinks import Sink, sink_for
-from sdm.worker.unread import Unread
+from sdm.worker.unread import Portion, Unread
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,13 @@ class Copying:
         while True:
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    has_more = await self._copy_one()
+                    copied = await self._copy_one()
             except (OSError, TimeoutError) as error:
                 self._complain(error)
                 self._give_up_if_there_is_too_much()
                 await asyncio.sleep(self._pauses.take())
             else:
-                await asyncio.sleep(0 if has_more else _LOOK_EVERY)
+                await asyncio.sleep(0 if copied and copied.is_full else _LOOK_EVERY)
 
     async def finish(self, seconds: float) -> None:
         """What is there, if that is possible in time; the next worker has the rest."""
@@ -59,10 +59,10 @@ class Copying:
         except (OSError, TimeoutError) as error:
             self._complain(error)
 
-    async def _copy_one(self) -> bool:
+    async def _copy_one(self) -> Portion | None:
         portion = self._unread.next(READER)
         if portion is None:
-            return False
+            return None
         if self._sink is None:
             self._sink = sink_for(self._destination, self._beside_spool, self._host_name)
         await self._sink.write(list(self._copies.lines(portion.records)))
@@ -71,7 +71,7 @@ class Copying:
         if self.problem:
             self.problem = ""
             log.info("The second copy of the request log is written again.")
-        return True
+        return portion
 
     def _complain(self, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error) or "it takes nothing"

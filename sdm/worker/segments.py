@@ -14,7 +14,8 @@ SUFFIX = ".log"
 # A text, its parameters and what goes with them. Longer is no record of ours.
 MAX_RECORD = 1 << 18
 
-_HEAD = struct.Struct("<II")
+_head = struct.Struct("<II")
+HEAD = _head.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +30,23 @@ class Piece:
 
 
 def framed(record: bytes) -> bytes:
-    return _HEAD.pack(len(record), zlib.crc32(record)) + record
+    return _head.pack(len(record), zlib.crc32(record)) + record
 
 
 def divide(data: bytes, *, at_most: int = sys.maxsize) -> Piece:
     """The whole records at the start of `data`."""
     records: list[bytes] = []
     at = 0
-    while at + _HEAD.size <= len(data) and len(records) < at_most:
-        length, checksum = _HEAD.unpack_from(data, at)
+    while at + HEAD <= len(data) and len(records) < at_most:
+        length, checksum = _head.unpack_from(data, at)
         # No record is empty; zeros are what some file systems leave after a power cut.
         if not 0 < length <= MAX_RECORD:
             return Piece(records, at, is_damaged=True)
-        record = data[at + _HEAD.size : at + _HEAD.size + length]
+        record = data[at + HEAD : at + HEAD + length]
         if len(record) < length:
             break
         if zlib.crc32(record) != checksum:
             return Piece(records, at, is_damaged=True)
         records.append(record)
-        at += _HEAD.size + length
+        at += HEAD + length
     return Piece(records, at, is_damaged=False)

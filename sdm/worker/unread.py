@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sdm.worker.segments import MAGIC, divide
+from sdm.worker.segments import HEAD, MAGIC, MAX_RECORD, divide
 from sdm.worker.spool import RUN, Run, held_bytes, try_lock
 
 log = logging.getLogger(__name__)
@@ -26,13 +26,19 @@ class Segment:
     is_finished: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Portion:
-    """Records of one segment, in their order."""
+    """Records of one or several segments, those of each in their order."""
 
-    segment: Segment
-    records: Sequence[bytes]
-    end: int
+    records: list[bytes] = field(default_factory=list)
+    # Up to where it has read each of them.
+    ends: list[tuple[Segment, int]] = field(default_factory=list)
+    room: int = MAX_PORTION
+
+    @property
+    def is_full(self) -> bool:
+        """Another record may not have its place in it: there is probably more."""
+        return self.room < HEAD + MAX_RECORD or len(self.records) >= MAX_RECORDS
 
 
 class Unread:
@@ -76,48 +82,51 @@ class Unread:
 
     def next(self, reader: str) -> Portion | None:
         """The next records; the same again until `done` is said of them. None when all is read."""
+        portion = Portion()
         for run in list(self._runs):
             for path in run.segments():
+                if portion.is_full:
+                    return portion
                 segment = self._segments.setdefault(
                     path, Segment(path, dict.fromkeys(self._readers, len(MAGIC)))
                 )
-                portion = self._read(segment, reader)
-                if portion is not None:
-                    return portion
+                self._read(segment, reader, portion)
             self._close(run)
-        return None
+        return portion if portion.records else None
 
     def done(self, portion: Portion, reader: str) -> None:
-        portion.segment.offsets[reader] = portion.end
+        for segment, end in portion.ends:
+            segment.offsets[reader] = end
 
     def skip(self, reader: str) -> int:
         """Count everything there is as read; how many bytes were not."""
         skipped = 0
         while (portion := self.next(reader)) is not None:
-            skipped += portion.end - portion.segment.offsets[reader]
+            skipped += sum(end - segment.offsets[reader] for segment, end in portion.ends)
             self.done(portion, reader)
         return skipped
 
-    def _read(self, segment: Segment, reader: str) -> Portion | None:
+    def _read(self, segment: Segment, reader: str, portion: Portion) -> None:
         offset = segment.offsets[reader]
         try:
             descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             del self._segments[segment.path]
-            return None
+            return
         try:
             # Asked before it is read: what came between would be missed.
             segment.is_finished = segment.is_finished or try_lock(descriptor)
-            data = os.pread(descriptor, MAX_PORTION, offset)
+            data = os.pread(descriptor, portion.room, offset)
             size = os.fstat(descriptor).st_size
         finally:
             os.close(descriptor)
-        piece = divide(data, at_most=MAX_RECORDS)
+        piece = divide(data, at_most=MAX_RECORDS - len(portion.records))
         if piece.records:
-            return Portion(segment, piece.records, offset + piece.length)
-        if segment.is_finished:
+            portion.records += piece.records
+            portion.ends.append((segment, offset + piece.length))
+            portion.room -= piece.length
+        elif segment.is_finished:
             self._read_to_the_end(segment, reader, size)
-        return None
 
     def _read_to_the_end(self, segment: Segment, reader: str, size: int) -> None:
         left = size - segment.offsets[reader]

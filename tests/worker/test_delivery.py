@@ -16,7 +16,7 @@ from sdm.control_plane.refusals import ControlError
 from sdm.worker import delivery as deliveries
 from sdm.worker.delivery import READER, Delivery
 from sdm.worker.records import RequestLog
-from sdm.worker.segments import MAGIC, framed
+from sdm.worker.segments import MAGIC, MAX_RECORD, framed
 from sdm.worker.spool import Run, Spool, held_bytes
 from sdm.worker.unread import MAX_PORTION, MAX_RECORDS, Unread
 from tests.house.checkout import ROOT
@@ -117,6 +117,29 @@ def test_portions_are_bounded(run):
     assert max(len(portion.records) for portion in portions) == MAX_RECORDS
     assert max(sum(map(len, portion.records)) for portion in portions) <= MAX_PORTION
     assert len(texts(portions)) == 3 * MAX_RECORDS + 40
+
+
+def test_one_portion_takes_from_every_process(run):
+    unread, logs = make_unread(run), [make_log(run) for _ in range(3)]
+    for number, log in enumerate(logs):
+        log.session(f"s-{number}").request(b"one of %d" % number)
+    portion = unread.next(READER)
+    assert portion is not None
+    assert sorted(texts([portion])) == [b"one of 0", b"one of 1", b"one of 2"]
+    unread.done(portion, READER)
+    assert unread.next(READER) is None
+
+
+def test_the_longest_record_finds_its_place_behind_others(run):
+    """A whole one of a finished segment is never taken for a torn one because a portion had no room for it."""
+    unread, logs = make_unread(run), [make_log(run) for _ in range(12)]
+    for log in logs:
+        log.spool.write(bytes(MAX_RECORD))
+        log.close()
+    portions = read_all(unread)
+    assert sum(len(portion.records) for portion in portions) == len(logs)
+    assert unread.damaged_bytes == 0
+    assert run.segments() == []
 
 
 def test_each_reader_reads_all_and_the_slower_one_keeps_the_segment(run):
