@@ -43,6 +43,7 @@ KNOWN = (
     "SDM_TLS_KEY_FILE",
     "SDM_TLS_CLIENT_AUTH",
     "SDM_PROXY_PROTOCOL_TRUSTED",
+    "SDM_FORWARDED_FOR_TRUSTED",
     "SDM_ORCHESTRATOR_PROBES",
     "SDM_METRICS_LISTEN_ADDRESS",
     "SDM_MAINTENANCE_WINDOW_START",
@@ -119,6 +120,7 @@ class Config:
     key_file: Path | None
     client_auth: ClientAuth
     proxy_protocol_trusted: tuple[Network, ...]
+    forwarded_for_trusted: tuple[Network, ...]
     probes: Listen | None
     metrics: Listen | None
     maintenance_window_start: int
@@ -177,6 +179,7 @@ def load(environ: Mapping[str, str]) -> Config:
         key_file=key_file,
         client_auth=client_auth,
         proxy_protocol_trusted=read.networks("SDM_PROXY_PROTOCOL_TRUSTED"),
+        forwarded_for_trusted=read.networks("SDM_FORWARDED_FOR_TRUSTED"),
         probes=read.listen("SDM_ORCHESTRATOR_PROBES"),
         metrics=read.listen("SDM_METRICS_LISTEN_ADDRESS"),
         maintenance_window_start=read.integer("SDM_MAINTENANCE_WINDOW_START", 7, high=23),

@@ -95,7 +95,7 @@ async def _run(
     relay: Relay,
 ) -> None:
     counts: Counter[str] = Counter()
-    sessions = Sessions(relay, request_log, counts, desk, direct=config.client_auth is ClientAuth.DIRECT)
+    sessions = Sessions(relay, request_log, counts, desk, config)
     front = Front(listener, config, ticket_keys, sessions, counts, Limits().within_descriptors())
     reader, writer = await asyncio.open_connection(sock=channel)
     tasks = [asyncio.create_task(work) for work in (_report(front, request_log, writer), sessions.work())]

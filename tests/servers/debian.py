@@ -5,7 +5,17 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-PACKAGES = ("postgresql", "chromium", "fonts-liberation", "libatomic1", "curl", "systemd", "haproxy", "nginx")
+PACKAGES = (
+    "postgresql",
+    "chromium",
+    "fonts-liberation",
+    "libatomic1",
+    "curl",
+    "systemd",
+    "haproxy",
+    "nginx",
+    "libnginx-mod-stream",
+)
 
 
 class PackagesMissing(Exception):

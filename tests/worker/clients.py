@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import secrets
 import socket
 import ssl
@@ -139,7 +140,9 @@ def read_answer(sock: socket.socket) -> Answer:
     status = int(head.split(b" ", 2)[1])
     body = b""
     if status >= 400:
-        while data := sock.recv(4096):
+        # A balancer keeps the connection, so its end would not come.
+        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+        while len(body) < length and (data := sock.recv(4096)):
             body += data
     return Answer(status, head.decode(), body)
 

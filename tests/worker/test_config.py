@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sdm.contract.keys import SecretKey
-from sdm.worker import config
 from sdm.control_plane.where import ControlPlane
+from sdm.worker import config
 from sdm.worker.config import CertSource, ClientAuth, ConfigError, Listen, load
 from sdm.worker.logs import JsonFormatter, TextFormatter
 
@@ -68,6 +68,7 @@ def test_everything_that_is_missing_is_said_at_once():
         ("SDM_APP_DOMAIN", "console.example.com:0", "give a host"),
         ("SDM_APP_CA_PIN", "sha256:abc", "64 hexadecimal digits"),
         ("SDM_PROXY_PROTOCOL_TRUSTED", "10.0.0.1/8", "give networks such as 10.0.0.0/8"),
+        ("SDM_FORWARDED_FOR_TRUSTED", "everybody", "give networks such as 10.0.0.0/8"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, expected: str):

@@ -136,7 +136,7 @@ def test_a_driver_with_its_pipelines_and_copy_works(
 
 def asleep(port: int, seconds: int) -> subprocess.Popen[str]:
     """psql with a query that takes so long. It cancels it when it is interrupted, as at a terminal."""
-    command = ["psql", dsn(port), "-Atc", f"select 'slept' from pg_sleep({seconds})"]
+    command = ["psql", dsn(port), "-Atc", f"select pg_sleep({seconds})"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -14,11 +14,13 @@ from sdm.transport.relay.loop import Relay
 from sdm.transport.streams import Stream
 from sdm.worker import metrics
 from sdm.worker.channel import Trusted
+from sdm.worker.config import ClientAuth, Config
 from sdm.worker.desk.client import DeskClient
 from sdm.worker.desk.messages import Ask, Cut, Live, Until
 from sdm.worker.desk.place import Where
 from sdm.worker.protocols import KINDS, Kind
 from sdm.worker.records import RequestLog
+from sdm.worker.sessions.addresses import client_address
 from sdm.worker.sessions.gate import Caller, Gate, Trust
 from sdm.worker.sessions.lease import Lease
 from sdm.worker.sessions.refusals import Refused, unavailable, unreachable
@@ -51,13 +53,14 @@ class _Live:
 
 class Sessions:
     def __init__(
-        self, relay: Relay, request_log: RequestLog, counts: Counter[str], desk: Where, *, direct: bool
+        self, relay: Relay, request_log: RequestLog, counts: Counter[str], desk: Where, config: Config
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._relay = relay
         self._log = request_log
         self._counts = counts
-        self._direct = direct
+        self._direct = config.client_auth is ClientAuth.DIRECT
+        self._balancers = config.forwarded_for_trusted
         self._gate: Gate | None = None
         self._worker_id = ""
         self._live: dict[str, _Live] = {}
@@ -93,6 +96,7 @@ class Sessions:
         try:
             caller = self._admit(request, stream)
             admitted()
+            address = client_address(address, request.forwarded_for, self._balancers)
             await self._open(request, caller, client, stream, address)
         except Refused as refused:
             self._counts[metrics.SESSION_REFUSED + refused.reason] += 1
