@@ -91,6 +91,8 @@ class DeskClient:
             self._writer = writer
             while line := await reader.readline():
                 self._hear(decode(line))
+                # Who waits for a lease goes on first: what is said next may be about its session.
+                await asyncio.sleep(0)
         finally:
             self._writer = None
             writer.close()

@@ -26,7 +26,8 @@ class Leases:
     def __init__(self, get: GetLease) -> None:
         self._get = get
         self._kept: dict[_Key, tuple[dt.datetime, pb.GetLeaseResponse]] = {}
-        self._asking: dict[_Key, asyncio.Task[pb.GetLeaseResponse]] = {}
+        # By the epoch as well: who asks after a change gets no answer from before it.
+        self._asking: dict[tuple[int, _Key], asyncio.Task[pb.GetLeaseResponse]] = {}
         self._limit = asyncio.Semaphore(_AT_ONCE)
         # Counts up whenever what was decided before is worth nothing.
         self._epoch = 0
@@ -53,10 +54,11 @@ class Leases:
 
     async def _asked(self, key: _Key, ask: Ask) -> pb.GetLeaseResponse:
         """A hundred connections at once are one question."""
-        task = self._asking.get(key)
+        question = self._epoch, key
+        task = self._asking.get(question)
         if task is None:
-            task = self._asking[key] = asyncio.create_task(self._ask(ask))
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
+            task = self._asking[question] = asyncio.create_task(self._ask(ask))
+            task.add_done_callback(lambda _: self._asking.pop(question, None))
         return await asyncio.shield(task)
 
     async def _ask(self, ask: Ask) -> pb.GetLeaseResponse:

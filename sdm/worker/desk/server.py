@@ -57,6 +57,10 @@ class _Front:
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
 
+    @property
+    def is_gone(self) -> bool:
+        return self._writer.is_closing()
+
     def say(self, message: Message) -> None:
         self._writer.write(encode(message))
 
@@ -104,7 +108,7 @@ class Desk:
     def connected(self, up: bool) -> None:
         if up:
             if self._away_since is not None:
-                self._due.set()
+                self.recheck()  # what changed meanwhile was not announced to us
             self._away_since = None
             self._said.clear()
         elif self._away_since is None:
@@ -135,9 +139,8 @@ class Desk:
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         front = _Front(writer)
         try:
-            async with asyncio.timeout(_HELLO_TIMEOUT):
-                hello = decode(await reader.readline())
-            if not self._knows(writer, hello):
+            # Before a word is read: others may say as much as they like.
+            if not is_ours(writer.get_extra_info("socket")) or not await self._knows_the_word(reader):
                 log.warning("Somebody else than a process of this worker has come to its desk.")
                 return
             while line := await reader.readline():
@@ -150,11 +153,12 @@ class Desk:
                 del self._live[session_id]
             writer.close()
 
-    def _knows(self, writer: asyncio.StreamWriter, hello: Message) -> bool:
-        known = isinstance(hello, Hello) and hmac.compare_digest(
-            hello.word.encode(), self._place.where.word.encode()
+    async def _knows_the_word(self, reader: asyncio.StreamReader) -> bool:
+        async with asyncio.timeout(_HELLO_TIMEOUT):
+            hello = decode(await reader.readline())
+        return isinstance(hello, Hello) and hmac.compare_digest(
+            str(hello.word).encode(), self._place.where.word.encode()
         )
-        return known and is_ours(writer.get_extra_info("socket"))
 
     def _hear(self, message: Message, front: _Front) -> None:
         match message:
@@ -175,6 +179,8 @@ class Desk:
         except ControlError as error:
             front.say(denied(ask.session_id, error))
             return
+        if front.is_gone:
+            return
         ends_at = response.ends_at.ToNanoseconds() / 1e9 if response.HasField("ends_at") else None
         # Before the front knows: what changes from now on concerns it.
         self._live[ask.session_id] = _LiveSession(session, front, ends_at)
@@ -184,17 +190,23 @@ class Desk:
 
     async def _check(self) -> bool:
         """Ask about all live sessions; False when it has to be tried again."""
-        sessions = [live.session for live in self._live.values()]
+        sessions, judged = [live.session for live in self._live.values()], 0
         try:
             for start in range(0, len(sessions), BATCH):
                 batch = sessions[start : start + BATCH]
                 request = pb.CheckSessionsRequest(sessions=[_asked(session) for session in batch])
-                for verdict in (await self._control.check_sessions(request)).verdicts:
+                verdicts = (await self._control.check_sessions(request)).verdicts
+                for verdict in verdicts:
                     self._obey(verdict)
+                judged += len(verdicts)
         except ControlError as error:
             log.warning("Whether sessions may go on could not be asked: %s", error)
             return False
-        return True
+        if judged < len(sessions):
+            log.warning(
+                "The control plane could not decide whether %d sessions go on.", len(sessions) - judged
+            )
+        return judged >= len(sessions)
 
     def _obey(self, verdict: pb.SessionVerdict) -> None:
         live = self._live.get(verdict.session_id)
