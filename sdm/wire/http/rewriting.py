@@ -7,7 +7,7 @@ browser sees answers that keep it where it is: on its own machine's port.
 import ipaddress
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from sdm.wire.http.heads import Field, Fields, HttpError, RequestHead, ResponseHead
@@ -27,22 +27,36 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-# Who somebody is, the control plane decided; a client that says so itself is not listened to.
+# Who somebody is, the control plane decided; a client that says so itself is not listened to. Sites that stand behind
+# another proxy believe these of whoever connects to them.
 _CLAIMS = frozenset(
     {
         b"authorization",
+        b"cf-connecting-ip",
         b"forwarded",
         b"host",
+        b"remote-user",
         b"sdm-client-proof",
+        b"true-client-ip",
         b"via",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-forwarded-proto",
-        b"x-forwarded-user",
+        b"x-authenticated-user",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-original-url",
         b"x-real-ip",
         b"x-remote-user",
+        b"x-rewrite-url",
+        b"x-webauth-user",
     }
+)
+_KINDS_OF_CLAIMS = (
+    b"cf-access-",
+    b"x-amzn-oidc-",
+    b"x-auth-request-",
+    b"x-forwarded-",
+    b"x-goog-authenticated-user-",
+    b"x-goog-iap-",
+    b"x-ms-client-principal",
 )
 # A browser's alone: HSTS would keep it from the port on which it is.
 _NOT_FOR_THE_BROWSER = frozenset({b"strict-transport-security", b"public-key-pins", b"alt-svc"})
@@ -77,7 +91,7 @@ def check_request(head: RequestHead) -> None:
     if not _is_local(hosts[0]):
         # Another site's name that was made to point here (DNS rebinding).
         raise HttpError(421, "Use the address that sdm status shows: 127.0.0.1 or localhost with its port.")
-    if head.fields.first(b"sec-fetch-site") == b"cross-site" and not _is_navigation(head):
+    if _is_of_another_site(head, hosts[0]):
         # Any page in the browser could otherwise act here with the stored credentials.
         raise HttpError(403, "Another site asked for this. Open the page itself.")
 
@@ -91,19 +105,28 @@ def request_fields(site: Site, head: RequestHead) -> list[Field]:
     dropped = _HOP_BY_HOP | _CLAIMS | head.fields.words(b"connection") | {name for name, _ in site.added}
     here = head.fields.first(b"host") or b""
     fields = [(b"host", site.host), *site.added]
-    fields.extend(_as_of(site, here, each) for each in head.fields.items if each[0] not in dropped)
+    fields.extend(_as_of(site, here, each) for each in head.fields.items if _goes_on(each[0], dropped))
     return [each for each in fields if each[1] or each[0] != b"cookie"]
 
 
 def response_fields(site: Site, head: ResponseHead) -> list[Field]:
     """Without those that frame the body."""
     dropped = _HOP_BY_HOP | _NOT_FOR_THE_BROWSER | head.fields.words(b"connection")
-    return [_for_the_browser(site, each) for each in head.fields.items if each[0] not in dropped]
+    kept = (
+        each for each in head.fields.items if each[0] not in dropped and not _is_cookie_of_ours(site, each)
+    )
+    return [_for_the_browser(site, each) for each in kept]
 
 
 def upgrade_fields(fields: Fields) -> list[Field]:
     """Those of a WebSocket's handshake that belong to the connection (RFC 6455, 4)."""
     return [(b"connection", b"Upgrade"), (b"upgrade", fields.first(b"upgrade") or b"websocket")]
+
+
+def _goes_on(name: bytes, dropped: Collection[bytes]) -> bool:
+    """CGI and what came of it take `X_Forwarded_User` for `X-Forwarded-User`."""
+    plain = name.replace(b"_", b"-")
+    return name not in dropped and plain not in dropped and not plain.startswith(_KINDS_OF_CLAIMS)
 
 
 def _as_of(site: Site, here: bytes, each: Field) -> Field:
@@ -133,6 +156,12 @@ def _for_the_browser(site: Site, each: Field) -> Field:
     return each
 
 
+def _is_cookie_of_ours(site: Site, each: Field) -> bool:
+    """A site that sets the console's cookie would sign somebody out there, or in as somebody else."""
+    name, value = each
+    return name == b"set-cookie" and value.partition(b"=")[0].strip() in site.own_cookies
+
+
 def _without(cookies: bytes, names: Iterable[bytes]) -> bytes:
     each = (cookie.strip() for cookie in cookies.split(b";"))
     return b"; ".join(cookie for cookie in each if cookie.partition(b"=")[0].strip() not in names)
@@ -150,6 +179,23 @@ def _is_local(host: bytes) -> bool:
         return False
 
 
+def _is_of_another_site(head: RequestHead, here: bytes) -> bool:
+    """As the browser says. To it another local port, which is another resource, is the same site."""
+    asked_by = head.fields.first(b"sec-fetch-site")
+    if asked_by is not None:
+        return asked_by not in (b"same-origin", b"none") and not _is_navigation(head)
+    # An older browser; programs say nothing of the kind.
+    origin = head.fields.first(b"origin")
+    return origin is not None and origin.lower() not in (
+        b"http://" + here.lower(),
+        b"https://" + here.lower(),
+    )
+
+
 def _is_navigation(head: RequestHead) -> bool:
-    """A person followed a link."""
-    return head.method in (b"GET", b"HEAD") and head.fields.first(b"sec-fetch-mode") == b"navigate"
+    """A person followed a link, and sees where they are: not in a frame of somebody's page."""
+    return (
+        head.method in (b"GET", b"HEAD")
+        and head.fields.first(b"sec-fetch-mode") == b"navigate"
+        and head.fields.first(b"sec-fetch-dest") in (None, b"document")
+    )

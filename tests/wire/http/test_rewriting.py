@@ -39,6 +39,19 @@ def test_the_stored_credentials_stand_in_for_whatever_the_client_sent():
         b"X-Real-Ip: 10.0.0.1",
         b"Forwarded: for=10.0.0.1",
         b"X-Remote-User: root",
+        b"X-Webauth-User: root",
+        b"Remote-User: root",
+        b"X-Forwarded-Email: root@example.com",
+        b"X-Auth-Request-User: root",
+        b"X-Goog-Authenticated-User-Email: accounts.google.com:root@example.com",
+        b"Cf-Access-Authenticated-User-Email: root@example.com",
+        b"X-Ms-Client-Principal-Name: root",
+        b"X-Original-Url: /admin",
+        b"X-Rewrite-Url: /admin",
+        b"X_Forwarded_User: root",
+        b"Remote_User: root",
+        b"X_Environment: other",
+        b"x-FORWARDED_user: root",
         b"Te: trailers",
         b"Trailer: x",
         b"Upgrade: h2c",
@@ -66,6 +79,13 @@ def test_the_site_is_called_by_its_own_name():
 
 def test_another_origin_stays_what_it_is():
     assert dict(sent(b"Origin: http://127.0.0.1:100011"))[b"origin"] == b"http://127.0.0.1:100011"
+
+
+@pytest.mark.parametrize(
+    "name", [b"X-Environments", b"X-Forward", b"Remote-Users", b"X_Mine", b"X-Request-Id"]
+)
+def test_a_name_that_only_resembles_a_claim_goes_on(name: bytes):
+    assert (name.lower(), b"1") in sent(name + b": 1")
 
 
 def test_cookies_of_the_console_stay_here():
@@ -108,6 +128,46 @@ def test_another_site_s_page_does_not_act_here_but_a_link_may_be_followed():
         assert refused.value.status == 403
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        # Another local port is another resource, and to a browser the same site.
+        [b"Sec-Fetch-Site: same-site", b"Sec-Fetch-Mode: no-cors"],
+        [b"Sec-Fetch-Site: same-site", b"Sec-Fetch-Mode: websocket"],
+        [b"Sec-Fetch-Site: something-new"],
+        # In a frame nobody sees what they click on.
+        [b"Sec-Fetch-Site: cross-site", b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: iframe"],
+        [b"Sec-Fetch-Site: same-site", b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: object"],
+        # Browsers that say no more than this, also with a WebSocket, whose answers any page could read.
+        [b"Origin: https://evil.example"],
+        [b"Origin: https://evil.example", b"Connection: Upgrade", b"Upgrade: websocket"],
+        [b"Origin: http://127.0.0.1:10002"],
+        [b"Origin: http://127.0.0.1:10001.evil.example"],
+        [b"Origin: null"],
+    ],
+)
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_page_of_elsewhere_does_not_act_here(method: bytes, fields: list[bytes]):
+    with pytest.raises(HttpError) as refused:
+        rewriting.check_request(request(*fields, line=method + b" / HTTP/1.1"))
+    assert refused.value.status == 403
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        [b"Origin: http://127.0.0.1:10001"],
+        [b"Sec-Fetch-Site: same-origin", b"Origin: null"],
+        [b"Sec-Fetch-Site: same-origin", b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: iframe"],
+        [b"Sec-Fetch-Site: none", b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: document"],
+    ],
+)
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_page_of_this_site_and_a_program_do(method: bytes, fields: list[bytes]):
+    rewriting.check_request(request(*fields, line=method + b" / HTTP/1.1"))
+
+
 @pytest.mark.parametrize("method", [b"CONNECT", b"TRACE"])
 def test_methods_that_are_for_proxies_are_refused(method: bytes):
     with pytest.raises(HttpError) as refused:
@@ -136,6 +196,11 @@ def test_a_redirect_to_the_site_stays_on_this_port(location: bytes, becomes: byt
 def test_cookies_are_for_the_port_the_browser_is_on():
     cookie = b"Set-Cookie: id=1; Path=/; Domain=wiki.internal; Secure; HttpOnly; SameSite=None"
     assert answer(cookie) == [(b"set-cookie", b"id=1; Path=/; HttpOnly")]
+
+
+@pytest.mark.parametrize("cookie", [b"session=theirs; Path=/", b" session =theirs", b"__Host-session=theirs"])
+def test_a_site_cannot_set_the_console_s_cookies(cookie: bytes):
+    assert answer(b"Set-Cookie: " + cookie, b"Set-Cookie: sessions=1") == [(b"set-cookie", b"sessions=1")]
 
 
 def test_a_site_cannot_lock_the_port_to_tls():
