@@ -155,14 +155,18 @@ def test_what_a_killed_worker_left_reaches_the_console_through_the_next_one(grou
             "SDM_PROXY_CLUSTER_SECRET_KEY": ground.secret.reveal(),
             "SDM_APP_DOMAIN": f"127.0.0.1:{ground.port}",
             "SDM_WORKERS": "1",
+            "SDM_RELAY_LOG_STORAGE": "stdout",
+            "SDM_RELAY_LOG_FORMAT": "csv",
         }
         process = Process(environment, log)
         try:
             await eventually(lambda: Query.objects.filter(text="the last").first(), 30)
+            await eventually(lambda: ",the last," in process.log, 30)
         finally:
             process.kill()
 
     ground.run(scene, 60)
+    assert log.read_text().count(",start,") == 5_001
     assert Query.objects.count() == 5_001
     assert Session.objects.get().requests == 5_001
 
