@@ -39,7 +39,10 @@ class LogForm(ChipsForm):
         return clean_person(self.cleaned_data["person"])
 
     def clean_kind(self) -> str:
-        return str(self.cleaned_data["kind"]).strip().lower()
+        """As sessions have it, however it was typed."""
+        typed = str(self.cleaned_data["kind"]).strip()
+        known = kinds() if typed else []
+        return next((kind for kind in known if kind.casefold() == typed.casefold()), typed)
 
     def filters(self) -> LogFilters:
         data = self.cleaned_data

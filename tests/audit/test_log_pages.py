@@ -233,7 +233,7 @@ def three(charlie: Account, bob: Account) -> None:
         account_id=bob.pk,
         resource_id="rs-0000000000000002",
         resource_name="mail",
-        kind="http_basic_auth",
+        kind="httpBasicAuth",
     )
     make_session(b"three", account_id=charlie.pk, cluster_id="n-00000000000000c2")
 
@@ -249,7 +249,7 @@ def three(charlie: Account, bob: Account) -> None:
         ({"resource": "nothing"}, set()),
         ({"cluster": "n-00000000000000c2"}, {"three"}),
         ({"cluster": "keen-coffee"}, {"one", "two", "three"}),
-        ({"kind": "HTTP_basic_auth"}, {"two"}),
+        ({"kind": "httpbasicauth"}, {"two"}),
         ({"kind": "postgres", "person": "charlie@example.com", "cluster": "n-00000000000000c2"}, {"three"}),
         ({"since": f"{timezone.now() - dt.timedelta(days=5):%Y-%m-%dT%H:%M}"}, {"two", "three"}),
         ({"until": f"{timezone.now() - dt.timedelta(days=5):%Y-%m-%dT%H:%M}"}, {"one"}),
@@ -329,10 +329,10 @@ def test_a_filter_that_makes_no_sense_is_said(bob_client: Client):
 
 def test_kinds_are_offered(bob_client: Client):
     make_session(kind="postgres")
-    make_session(kind="raw_tcp")
+    make_session(kind="rawTCP")
     text = page(bob_client, QUERIES)
     assert '<option value="postgres">' in text
-    assert '<option value="raw_tcp">' in text
+    assert '<option value="rawTCP">' in text
 
 
 # --- Exports ------------------------------------------------------------------------------------
