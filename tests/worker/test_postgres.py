@@ -261,6 +261,20 @@ def test_an_open_transaction_survives_a_restart_of_the_link_and_no_record_is_los
     until(lambda: len([text for text in texts(plane) if text.startswith(b"insert into t")]) >= 20, 30)
 
 
+def test_a_worker_that_stops_tells_psql_so_at_its_deadline(
+    start: StartWorker, plane: ControlPlane, alice: Person, orders: str
+):
+    worker = start(SDM_WORKERS="1", SDM_SHUTDOWN_TIMEOUT="2")
+    with forwarded(alice, worker.port(), orders) as way, psycopg.connect(dsn(way.port)) as connection:
+        connection.execute("create temp table t (id int)")
+        worker.signal(signal.SIGTERM)
+        time.sleep(1)
+        assert connection.execute("select 1").fetchone() == (1,)
+        assert worker.ends(10) == 0
+        with pytest.raises(psycopg.errors.AdminShutdown, match="The worker stops. Connect again"):
+            connection.execute("select 1")
+
+
 def test_pgbench_works_unchanged(
     worker: Worker, plane: ControlPlane, alice: Person, orders: str, database: str
 ):
