@@ -255,7 +255,6 @@ def three(charlie: Account, bob: Account) -> None:
         ({"until": f"{timezone.now() - dt.timedelta(days=5):%Y-%m-%dT%H:%M}"}, {"one"}),
         ({}, {"one", "two", "three"}),
     ],
-    ids=str,
 )
 def test_both_lists_are_narrowed(bob_client: Client, query: dict[str, str], found: set[str]):
     rows = bob_client.get(QUERIES, query).context["page"].rows

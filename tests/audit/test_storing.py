@@ -237,7 +237,6 @@ def test_a_worker_that_is_back_says_which_of_its_sessions_run():
         {"started_at": timezone.now()},
         {"parameters": []},
     ],
-    ids=str,
 )
 def test_the_database_refuses_to_change_what_a_query_was(change):
     sid = new_session_id()
@@ -252,7 +251,7 @@ def test_how_a_query_ended_is_written_once():
         Query.objects.update(rows=2)
 
 
-@pytest.mark.parametrize("change", [{"account_name": "eve"}, {"started_at": timezone.now()}], ids=str)
+@pytest.mark.parametrize("change", [{"account_name": "eve"}, {"started_at": timezone.now()}])
 def test_the_database_refuses_to_change_whose_a_session_was(change):
     make_session()
     with pytest.raises(IntegrityError), transaction.atomic():
