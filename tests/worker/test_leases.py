@@ -25,8 +25,9 @@ class Plane:
 
     async def get(self, request: pb.GetLeaseRequest) -> pb.GetLeaseResponse:
         self.asked.append(request)
+        refuses = self.refuses  # decided now, and answered when it gets through
         await self.answers.wait()
-        if self.refuses:
+        if refuses:
             raise ControlError(Reason.NO_ACCESS, "no")
         now = dt.datetime.now(dt.UTC)
         response = pb.GetLeaseResponse()
@@ -97,8 +98,26 @@ def test_what_was_decided_before_a_change_is_asked_for_again():
         plane.answers.set()
         with pytest.raises(ControlError):
             await task
-        plane.refuses = False
-        await leases.get(ask())
+        assert len(plane.asked) == 2
+
+    asyncio.run(scenario())
+
+
+def test_nobody_waits_for_an_answer_from_before_a_change():
+    async def scenario() -> None:
+        plane = Plane()
+        plane.answers.clear()
+        leases = Leases(plane.get)
+        before = asyncio.create_task(leases.get(ask("s-1")))
+        await asyncio.sleep(0.01)
+        leases.forget()
+        plane.refuses = True
+        after = asyncio.create_task(leases.get(ask("s-2")))
+        await asyncio.sleep(0.01)
+        plane.answers.set()
+        for task in (before, after):
+            with pytest.raises(ControlError):
+                await task
 
     asyncio.run(scenario())
 

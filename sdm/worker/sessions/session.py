@@ -1,6 +1,7 @@
 """One session, as a kind sees it."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 
@@ -8,6 +9,8 @@ from sdm.contract.endings import Ending
 from sdm.transport.streams import Stream
 from sdm.worker.records import SessionLog
 from sdm.worker.sessions.lease import Lease, Person, Target
+
+_GOODBYE = 2.0
 
 
 def new_session_id() -> str:
@@ -43,8 +46,10 @@ class Client:
         await self._stream.send(data)
 
     async def finish(self) -> None:
-        """Say goodbye, and wait for the other's."""
-        await self._stream.finish()
+        """Say goodbye, and wait a moment for the other's: closing at once might destroy what was said last."""
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_GOODBYE):
+                await self._stream.finish()
 
 
 class Session:
