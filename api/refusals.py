@@ -5,7 +5,6 @@ import grpc
 from authority.services import AuthorityExpired
 from clusters.workers import Refused
 from connections.denials import NoAccess
-from connections.verdicts import CannotTell
 from logins.selectors import LoginOver
 from logins.services import TooManyPending, UnknownLogin, WrongToken
 from sdm.contract.reasons import Reason
@@ -16,7 +15,6 @@ _REASONS: dict[type[Exception], Reason] = {
     AuthorityExpired: Reason.UNAVAILABLE,
     BadRequest: Reason.BAD_REQUEST,
     BadTicket: Reason.BAD_TICKET,
-    CannotTell: Reason.UNAVAILABLE,
     LoginOver: Reason.NOT_LOGGED_IN,
     NoAccess: Reason.NO_ACCESS,
     TooManyPending: Reason.TOO_MANY,

@@ -17,14 +17,11 @@ from sdm.contract.endings import Ending
 
 _ENDINGS = {
     Refusal.SUSPENDED: Ending.SUSPENDED,
+    # Gone in this very moment.
     Refusal.RESOURCE_UNKNOWN: Ending.RESOURCE_GONE,
     Refusal.NO_CLUSTER: Ending.RESOURCE_GONE,
     Refusal.ENDED: Ending.ACCESS_OVER,
 }
-
-
-class CannotTell(Exception):
-    """It could not be decided. Whoever asked asks again; nobody is cut for a fault of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,8 @@ class Verdict:
 
 
 def verdicts(*, worker: Worker, sessions: Sequence[Live]) -> Sequence[Verdict]:
-    """One for each, in their order."""
+    """In their order. Where access cannot be decided there is none, and it is asked for again: nobody is cut for a
+    fault of ours, and the others are told what concerns them."""
     now = timezone.now()
     own = set(
         Resource.objects.filter(
@@ -64,7 +62,8 @@ def verdicts(*, worker: Worker, sessions: Sequence[Live]) -> Sequence[Verdict]:
         except LoginOver as over:
             return over
 
-    return [_verdict(live, own, ended, decisions, login) for live in sessions]
+    found = (_verdict(live, own, ended, decisions, login) for live in sessions)
+    return [verdict for verdict in found if verdict is not None]
 
 
 def _verdict(
@@ -73,7 +72,10 @@ def _verdict(
     ended: Mapping[str, str],
     decisions: Mapping[tuple[str, str], Decision],
     login: Callable[[str, str], ClientLogin | LoginOver],
-) -> Verdict:
+) -> Verdict | None:
+    # First: of what is another cluster's, a worker learns nothing but this.
+    if live.resource_id not in own:
+        return Verdict(live.session_id, Ending.RESOURCE_GONE, Ending.RESOURCE_GONE.sentence)
     if live.session_id in ended:
         return Verdict(live.session_id, Ending.ENDED_BY_ADMINISTRATOR, ended[live.session_id])
     found = login(live.account_id, live.thumbprint)
@@ -81,11 +83,9 @@ def _verdict(
         return Verdict(live.session_id, found.ending, str(found))
     decided = decisions[live.account_id, live.resource_id]
     if decided.refusal is Refusal.ERROR:
-        raise CannotTell
+        return None
     if decided.refusal is not None:
         ending = _ENDINGS.get(decided.refusal, Ending.ACCESS_REMOVED)
         return Verdict(live.session_id, ending, decided.sentence)
-    if live.resource_id not in own:
-        return Verdict(live.session_id, Ending.RESOURCE_GONE, Ending.RESOURCE_GONE.sentence)
     ends_at = min(found.ends_at, decided.until or found.ends_at)
     return Verdict(live.session_id, None, ends_at=ends_at)

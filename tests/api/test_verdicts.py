@@ -203,18 +203,58 @@ def test_another_persons_certificate_does_not_carry_a_session(
     assert verdict.reason == Ending.LOGGED_OUT.value
 
 
-def test_what_cannot_be_decided_cuts_nobody_and_is_asked_again(
+def test_what_cannot_be_decided_cuts_nobody_and_keeps_nobody_else_from_being_cut(
     ground: Ground, charlie: Account, resource: Resource, monkeypatch: pytest.MonkeyPatch
 ):
     undecided = Decision(Refusal.ERROR, Refusal.ERROR.sentence)
     monkeypatch.setattr("connections.verdicts.decide_many", lambda pairs, at: dict.fromkeys(pairs, undecided))
 
-    async def scene(ground: Ground) -> Reason | None:
-        client, worker = SimulatedClient.at(ground.port), await joined(ground)
+    async def scene(ground: Ground) -> list[v1.SessionVerdict]:
+        client, other, worker = (
+            SimulatedClient.at(ground.port),
+            SimulatedClient.at(ground.port),
+            await joined(ground),
+        )
         await client.log_in(charlie)
-        return (await refusal(check(worker, live(charlie, resource, client.thumbprint))))[0]
+        await other.log_in(charlie)
+        await other.log_out()
+        await act(lambda: end_session(ground, charlie, resource))
+        return await check(
+            worker,
+            live(charlie, resource, client.thumbprint, "s-1111111111111111"),
+            live(charlie, resource, client.thumbprint),
+            live(charlie, resource, other.thumbprint, "s-2222222222222222"),
+        )
 
-    assert ground.run(scene) is Reason.UNAVAILABLE
+    ended, out = ground.run(scene)
+    assert (ended.session_id, ended.reason) == (SESSION, Ending.ENDED_BY_ADMINISTRATOR.value)
+    assert (out.session_id, out.reason) == ("s-2222222222222222", Ending.LOGGED_OUT.value)
+
+
+def test_a_worker_learns_nothing_of_who_reaches_what_elsewhere(
+    ground: Ground, charlie: Account, resource: Resource
+):
+    """It is told the same of a resource of another cluster, whoever it says is there, as of one that never was."""
+    key, secret = ground.other_key(make_cluster("cold-tea", "127.0.0.1:2"))
+    account_suspend(actor=ground.alice, account=charlie)
+
+    async def scene(ground: Ground) -> list[v1.SessionVerdict]:
+        client, stranger = (
+            SimulatedClient.at(ground.port),
+            await joined(ground, access_key=key.pk, secret=secret),
+        )
+        await client.log_in(ground.alice)
+        await act(lambda: end_session(ground, charlie, resource))
+        return await check(
+            stranger,
+            live(charlie, resource, "", "s-1111111111111111"),
+            live(ground.alice, resource, client.thumbprint, "s-1111111111111111"),
+            live(charlie, resource, "ab" * 32, SESSION),
+            live(charlie, Resource(pk="rs-0123456789abcdef"), "ab" * 32, SESSION),
+        )
+
+    told = {(verdict.reason, verdict.message) for verdict in ground.run(scene)}
+    assert told == {(Ending.RESOURCE_GONE.value, Ending.RESOURCE_GONE.sentence)}
 
 
 def test_many_sessions_are_judged_together(

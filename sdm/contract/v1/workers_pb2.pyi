@@ -747,7 +747,7 @@ class CheckSessionsResponse(_message.Message):
     VERDICTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionVerdict]:
-        """One for each that was asked for."""
+        """For each that was asked for; those that are missing could not be decided now, and are to be asked for again."""
 
     def __init__(
         self,
