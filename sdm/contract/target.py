@@ -15,6 +15,14 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _METADATA_NAMES = frozenset(
     {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
 )
+# And where they do outside of it: Amazon, Google, Oracle, Alibaba, and Azure's host.
+_METADATA_ADDRESSES = frozenset(
+    map(
+        ipaddress.ip_address,
+        ("fd00:ec2::254", "fd20:ce::254", "192.0.0.192", "100.100.100.200", "168.63.129.16"),
+    )
+)
+_METADATA = "This is the metadata service of a cloud. It hands out the worker's own credentials."
 # RFC 6052: the last 32 bits are an IPv4 address that a gateway connects to.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # `2852039166` and `0xa9fea9fe` are addresses too, to programs that ask the C library.
@@ -30,9 +38,7 @@ def canonical_target(text: str) -> str:
     if address is None and _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]):
         raise ValueError("A number is not a host. Write an IPv4 address as four numbers, as in 10.0.0.5.")
     if host.removesuffix(".") in _METADATA_NAMES:
-        raise ValueError(
-            "This is the metadata service of a cloud. It hands out the worker's own credentials."
-        )
+        raise ValueError(_METADATA)
     return host
 
 
@@ -41,6 +47,8 @@ def why_not(address: IPAddress) -> str:
     inner = _embedded_ipv4(address)
     if inner is not None:
         address = inner
+    if address in _METADATA_ADDRESSES:
+        return _METADATA
     if address.is_link_local:
         return (
             "Link-local addresses (169.254.0.0/16, fe80::/10) are refused: clouds hand out credentials there."
