@@ -14,11 +14,16 @@ from pathlib import Path
 
 from benchmarks import machine, tls_servers
 from benchmarks.path import figures, peers
+from benchmarks.path.agent import agent
+from benchmarks.path.bulk import bulk
 from benchmarks.path.figures import Result
+from benchmarks.path.opened import sessions
+from benchmarks.path.pings import pings, stalled
 from benchmarks.path.queries import queries
+from benchmarks.path.sites import sites
 from benchmarks.path.world import World, world
 
-FIGURES = ("queries",)
+FIGURES = ("queries", "bulk", "pings", "stalled", "sites", "sessions", "agent")
 
 
 def main(arguments: list[str]) -> int:
@@ -42,11 +47,15 @@ def main(arguments: list[str]) -> int:
 
 def _measured(figure: str, options: argparse.Namespace) -> Iterator[Result]:
     print(f"{figure} ...", file=sys.stderr, flush=True)
-    rounds, seconds = options.rounds, options.seconds
+    rounds, seconds, clients = options.rounds, options.seconds, tuple(options.clients)
     measures: dict[str, Callable[[World], Iterator[Result]]] = {
-        "queries": lambda place: queries(
-            place, rounds=rounds, seconds=seconds, clients=tuple(options.clients)
-        ),
+        "queries": lambda place: queries(place, rounds=rounds, seconds=seconds, clients=clients),
+        "bulk": lambda place: bulk(place, rounds=rounds, size=options.size * 1_000_000),
+        "pings": lambda place: pings(place, rounds=rounds, seconds=seconds),
+        "stalled": lambda place: stalled(place, rounds=rounds, number=options.stalled),
+        "sites": lambda place: sites(place, rounds=rounds, seconds=seconds, clients=clients),
+        "sessions": lambda place: sessions(place, rounds=rounds, seconds=seconds),
+        "agent": lambda place: agent(place, rounds=rounds, seconds=seconds),
     }
     with tempfile.TemporaryDirectory(prefix="datapath-benchmark-") as name, world(Path(name)) as place:
         yield from measures[figure](place)
@@ -58,8 +67,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="pairs that are measured (%(default)s)")
     parser.add_argument("--seconds", type=float, default=5, help="that a load lasts (%(default)s)")
     parser.add_argument(
-        "--clients", type=int, nargs="+", default=[1, 8, 32], help="of pgbench, at once (1 8 32)"
+        "--clients", type=int, nargs="+", default=[1, 8, 32], help="of pgbench and wrk, at once (1 8 32)"
     )
+    parser.add_argument("--size", type=int, default=1_000, help="megabytes of a COPY (%(default)s)")
+    parser.add_argument("--stalled", type=int, default=50, help="readers that do not read (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     options = parser.parse_args(arguments)
     if unknown := set(options.figures) - set(FIGURES):

@@ -1,20 +1,19 @@
-"""What processes cost: memory and processor time, from /proc; and on which core they run."""
+"""What processes cost, in memory and processor time; and on which core they run."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    return sum(_ticks(pid) for pid in pids) / _TICKS
+    return sum(time.clock_gettime(_cpu_clock(pid)) for pid in pids)
 
 
-def _ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+def _cpu_clock(pid: int) -> int:
+    """clock_getcpuclockid(3), as Linux makes it up: to the nanosecond, where /proc counts hundredths."""
+    return (~pid << 3) | 2
 
 
 def resident(pids: Iterable[int]) -> int:

@@ -14,8 +14,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-ANSWER = b"HTTP/1.1 404 Not Found\r\n"
+REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+ANSWER = "HTTP/1.1 404 Not Found\r\n"
 PATIENCE = 15
 # To take a session costs a client more than to resume it.
 RENEW_SESSION = 20
@@ -32,6 +32,9 @@ class Order:
     seconds: float = 0
     idle: int = 0
     resume: bool = False
+    request: str = REQUEST
+    # How an answer begins.
+    answer: str = ANSWER
 
 
 @dataclass(slots=True)
@@ -69,7 +72,7 @@ class Client:
                 clients.shook_hands(self)
                 if clients.order.idle:
                     return True
-                self.sock.send(REQUEST)
+                self.sock.send(clients.request)
             while data := self.sock.recv(4096):
                 self.answer += data
         except ssl.SSLWantReadError:
@@ -87,6 +90,7 @@ class Clients:
         self.context.load_cert_chain(order.certificate, order.key)
         self.session: ssl.SSLSession | None = None
         self.outcome = Outcome()
+        self.request, self._answer = order.request.encode(), order.answer.encode()
         self.idle: list[ssl.SSLSocket] = []
         self._poll = select.epoll()
         self._running: dict[int, Client] = {}
@@ -107,7 +111,7 @@ class Clients:
         self.outcome.cipher = " ".join(map(str, client.sock.cipher() or ()))
 
     def was_answered(self, client: Client) -> None:
-        if client.answer.startswith(ANSWER):
+        if client.answer.startswith(self._answer):
             self.outcome.answered += 1
             if self.order.resume and self.outcome.answered % RENEW_SESSION == 1:
                 self.session = client.sock.session

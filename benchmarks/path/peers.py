@@ -5,8 +5,9 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import processes
@@ -76,15 +77,31 @@ def pgbouncer(world: World) -> Iterator[Server]:
         yield server
 
 
+@dataclass(frozen=True, slots=True)
+class Balancer:
+    """One HAProxy with a listener for each target, and one that answers 404 by itself."""
+
+    ports: dict[str, int]
+    answering: int
+    pids: list[int]
+
+
 @contextmanager
-def haproxy(world: World, target: int, *, cores: set[int] | None = None) -> Iterator[Server]:
-    """In TCP mode before one port; the port after its own answers HTTP with 404."""
+def haproxy(world: World, targets: Mapping[str, int], *, cores: set[int] | None = None) -> Iterator[Balancer]:
+    """In TCP mode before each of these ports."""
     directory = _own(world, "haproxy")
-    port, files = free_port(), _Files(world, directory)
+    answering, files = free_port(), _Files(world, directory)
+    ports = {name: free_port() for name in targets}
+    parts = [_HAPROXY.format(port=answering, files=files, threads=PROCESSES)]
+    parts += [
+        _PASSING.format(name=name, port=ports[name], files=files, target=target)
+        for name, target in targets.items()
+    ]
     configuration = directory / "haproxy.cfg"
-    configuration.write_text(_HAPROXY.format(port=port, files=files, target=target, threads=PROCESSES))
-    with _running([program("haproxy"), "-db", "-q", "-f", str(configuration)], port, cores) as server:
-        yield server
+    configuration.write_text("".join(parts))
+    command = [program("haproxy"), "-db", "-q", "-f", str(configuration)]
+    with _running(command, answering, cores) as server:
+        yield Balancer(ports, answering, server.pids)
 
 
 @contextmanager
@@ -203,7 +220,16 @@ defaults
     timeout client 1h
     timeout connect 5s
     timeout server 1h
-listen passing
+frontend answering
+    mode http
+    timeout http-request 1h
+    bind 127.0.0.1:{port} ssl crt {files.pair} ca-file {files.authority} verify required
+    http-after-response set-header Connection close
+    http-request return status 404 content-type text/plain string "404 Not Found\\n"
+"""
+
+_PASSING = """
+listen {name}
     mode tcp
     bind 127.0.0.1:{port} ssl crt {files.pair} ca-file {files.authority} verify required
     server target 127.0.0.1:{target}

@@ -15,16 +15,16 @@ from benchmarks.path.opener import SSL_REQUEST, Order
 from benchmarks.tls_servers import Server
 from sdm.contract.ids import new_id
 from sdm.contract.v1 import workers_pb2 as pb
+from tests.client.control_plane import Plane as BothPlanes
 from tests.servers import postgres
 from tests.worker.clients import Person
-from tests.worker.control_plane import ControlPlane
 from tests.worker.processes import Worker, until
 
 # Of HAProxy and nginx, one thread or process; PgBouncer has no more.
 PROCESSES = 1
 
 
-class Plane(ControlPlane):
+class Plane(BothPlanes):
     """Counts the log's records instead of keeping them: to store them is another machine's work."""
 
     delivered = 0
