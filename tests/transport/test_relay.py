@@ -186,13 +186,14 @@ def test_a_cut_says_why_and_closes(join: Join, relay: Relay):
 
 
 def test_a_cut_waits_for_the_end_of_what_is_being_said(join: Join, relay: Relay):
-    framer = Watched()
-    framer.words = None
-    ends = join(framer)
+    class UntilMessage(Watched):
+        def server_bytes(self, data: memoryview) -> None:
+            self.words = b"" if data == b"message " else None
+
+    ends = join(UntilMessage())
     ends.server.sendall(b"half a ")
     assert ends.client.recv(100) == b"half a "
     relay.cut(session_of(relay), Ending.SUSPENDED, "why")
-    framer.words = b""
     ends.server.sendall(b"message ")
     assert read_all(ends.client) == b"message why"
     assert ends.outcome.ending is Ending.SUSPENDED
