@@ -188,7 +188,7 @@ def test_a_cut_says_why_and_closes(join: Join, relay: Relay):
 def test_a_cut_waits_for_the_end_of_what_is_being_said(join: Join, relay: Relay):
     class UntilMessage(Watched):
         def server_bytes(self, data: memoryview) -> None:
-            self.words = b"" if data == b"message " else None
+            self.words = b"" if bytes(data) == b"message " else None
 
     ends = join(UntilMessage())
     ends.server.sendall(b"half a ")

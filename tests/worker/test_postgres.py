@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,10 +20,11 @@ import pytest
 from sdm.contract.endings import Ending
 from sdm.contract.ids import new_id
 from sdm.contract.v1 import workers_pb2 as pb
+from sdm.pki.names import Kind
 from tests.servers import postgres
 from tests.worker.clients import Person
 from tests.worker.conftest import StartWorker
-from tests.worker.control_plane import ControlPlane
+from tests.worker.control_plane import Authority, ControlPlane, pem
 from tests.worker.forwarding import forwarded
 from tests.worker.processes import Worker, until
 
@@ -240,6 +243,62 @@ def test_what_a_resource_does_not_allow_is_refused(
     with (
         forwarded(alice, worker.port(), secure) as way,
         pytest.raises(psycopg.OperationalError, match="does not speak TLS"),
+    ):
+        psycopg.connect(dsn(way.port))
+
+
+@pytest.fixture
+def with_tls(database: str) -> Iterator[str]:
+    """The same server, with a certificate now; the authority's, in PEM."""
+    authority = Authority(Kind.WORKER)
+    with tempfile.TemporaryDirectory() as name, psycopg.connect(database, autocommit=True) as direct:
+        directory = Path(name)
+        directory.chmod(0o755)
+        cert, key = authority.host(directory)
+        key.chmod(0o600)
+        if os.geteuid() == 0:
+            shutil.chown(key, "postgres")
+        for setting, value in (("ssl_cert_file", cert), ("ssl_key_file", key), ("ssl", "on")):
+            direct.execute(f"alter system set {setting} = '{value}'".encode())
+        direct.execute("select pg_reload_conf()")
+        until(lambda: shown(database, "ssl") == "on")
+        yield pem(authority.certificate).decode()
+        direct.execute("alter system reset all")
+        direct.execute("select pg_reload_conf()")
+        until(lambda: shown(database, "ssl") == "off")
+
+
+def shown(database: str, setting: str) -> str:
+    with psycopg.connect(database, autocommit=True) as direct:
+        found = direct.execute(f"show {setting}".encode()).fetchone()
+        assert found is not None
+        return str(found[0])
+
+
+def test_the_servers_certificate_is_checked(
+    worker: Worker, plane: ControlPlane, alice: Person, database: str, with_tls: str
+):
+    port = worker.port()
+    good = target(plane, database, tls_required=True, certificate_authority=with_tls)
+    with forwarded(alice, port, good) as way, psycopg.connect(dsn(way.port)) as connection:
+        found = connection.execute("select ssl from pg_stat_ssl where pid = pg_backend_pid()").fetchone()
+        assert found == (True,)
+    other = pem(Authority(Kind.WORKER).certificate).decode()
+    for config in ({}, {"certificate_authority": other}):
+        unverified = target(plane, database, tls_required=True, **config)
+        with (
+            forwarded(alice, port, unverified) as way,
+            pytest.raises(psycopg.OperationalError, match="is not accepted"),
+        ):
+            psycopg.connect(dsn(way.port))
+    anything = target(plane, database, tls_required=True, tls_insecure=True)
+    with forwarded(alice, port, anything) as way, psycopg.connect(dsn(way.port)) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    elsewhere = target(plane, database, tls_required=True, certificate_authority=with_tls)
+    plane.targets[elsewhere].hostname = "localhost"
+    with (
+        forwarded(alice, port, elsewhere) as way,
+        pytest.raises(psycopg.OperationalError, match=r"(?i)mismatch"),
     ):
         psycopg.connect(dsn(way.port))
 
