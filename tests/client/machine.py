@@ -113,12 +113,15 @@ class Machine:
         found = [each for each in self.status().get("resources", []) if each["name"] == name]
         return found[0] if found else None
 
+    def is_connected(self, name: str) -> bool:
+        resource = self.resource(name)
+        return resource is not None and resource["status"] == "connected"
+
     def port(self, name: str) -> int:
         """Where it is connected."""
-        resource = self.resource(name)
-        if resource is None or resource["status"] != "connected":
-            pytest.fail(f"{name} is not connected: {resource}\n{self.log()}")
-        return int(resource["address"].rpartition(":")[2])
+        if not self.is_connected(name):
+            pytest.fail(f"{name} is not connected: {self.resource(name)}\n{self.log()}")
+        return int(self.resource(name)["address"].rpartition(":")[2])
 
     @property
     def _log(self) -> Path:

@@ -1,0 +1,3 @@
+"""Ada administers; Alice works with what she was given."""
+
+ADA, ALICE = "ada@example.com", "alice@example.com"
