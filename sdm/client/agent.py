@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import IO
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # How long a command waits for the first catalog.
 _PATIENCE = 8.0
+# How long connections without access are left to the worker, which ends them in words; and at a logout.
+_LAST_WORDS, _LOGOUT_WORDS = 5.0, 2.0
 # A worker's refusals that a new ticket can mend.
 _STALE = (401, 403)
 
@@ -89,7 +91,10 @@ class Agent:
 
     def changed(self) -> None:
         """Something that `status` shows is another than before."""
-        task = asyncio.create_task(self._settle())
+        self._begin(self._settle())
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
@@ -113,7 +118,9 @@ class Agent:
                 or entry.local_port != listener.entry.local_port
             ):
                 del self._listeners[resource_id]
-                await listener.close()
+                listener.stop()
+                # Who takes something away lets the worker say so; who disconnects wants it now.
+                self._begin(listener.close(within=_LAST_WORDS if resource_id in self._wanted else 0))
             else:
                 listener.entry = entry
         for resource_id in self._wanted - self._listeners.keys():
@@ -129,10 +136,9 @@ class Agent:
             return
         self._listeners[entry.resource_id] = listener
 
-    async def _close_all(self) -> None:
-        for listener in self._listeners.values():
-            await listener.close()
-        self._listeners.clear()
+    async def _close_all(self, *, within: float = 0) -> None:
+        listeners, self._listeners = self._listeners, {}
+        await asyncio.gather(*(listener.close(within=within) for listener in listeners.values()))
 
     async def _dial(self, resource_id: str) -> tuple[Stream, bytes]:
         session = self._session
@@ -231,6 +237,7 @@ class Agent:
                 await session.logout()
             except Exception as error:  # noqa: BLE001  # the identity is forgotten here whatever happens over there
                 problem = str(error)
+            await self._close_all(within=0 if problem else _LOGOUT_WORDS)
         await asyncio.to_thread(identity.forget, self._home)
         self._is_logged_out = True
         self._reload.set()

@@ -44,6 +44,7 @@ class Listener:
         self._opening: set[asyncio.Task[None]] = set()
         # By the relay's key.
         self._open_ones: set[str] = set()
+        self._is_unused = asyncio.Event()
         # What went wrong with the last connection; empty when it went well.
         self.problem = ""
 
@@ -68,13 +69,23 @@ class Listener:
         self._socket = sock
         self._accepting = asyncio.create_task(self._accept(sock))
 
-    async def close(self) -> None:
-        tasks = [*self._opening, *([self._accepting] if self._accepting else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def stop(self) -> None:
+        """No new connections."""
+        for task in (*self._opening, self._accepting):
+            if task is not None:
+                task.cancel()
         if self._socket is not None:
             self._socket.close()
+            self._socket = None
+
+    async def close(self, *, within: float = 0) -> None:
+        """So long, the worker may still end connections, and say why; then they are cut."""
+        self.stop()
+        if self._open_ones and within:
+            self._is_unused.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._is_unused.wait()
         for key in self._open_ones:
             self._relay.cut(key, Ending.CLIENT_LEFT, Ending.CLIENT_LEFT.sentence)
 
@@ -127,6 +138,8 @@ class Listener:
 
     def _forget(self, key: str, outcome: Outcome) -> None:
         self._open_ones.discard(key)
+        if not self._open_ones:
+            self._is_unused.set()
         if outcome.ending not in _USUAL:
             log.info("%s: a connection ended: %s", self.entry.name, outcome.message)
         self._changed()

@@ -6,6 +6,7 @@ is some, nothing is read. So a session holds one buffer a direction at most, wha
 Each direction ends by itself. When both have, or one side is lost, or the session is cut, it is over.
 """
 
+import contextlib
 import logging
 import select
 from collections.abc import Callable
@@ -242,13 +243,20 @@ class Pair:
         for end in (self.client, self.upstream):
             self._poll.unregister(end.descriptor)
             end.backlog = _NOTHING
-        self.upstream.close()
+        self._leave_upstream()
         if goodbye:
             self._say_goodbye()
         if not self.lingers:
             self.client.close()
         self._last_words(self.outcome)
         self._ended(self.outcome)
+
+    def _leave_upstream(self) -> None:
+        """Without a goodbye, TLS takes it for a connection that broke off."""
+        with contextlib.suppress(OSError):  # it is gone
+            if not self.upstream.said_end:
+                self.upstream.say_end()
+        self.upstream.close()
 
     def _say_goodbye(self) -> None:
         try:
