@@ -73,8 +73,8 @@ class Authentication:
     Raises PostgresError when there will be none; its report is safe to be shown and logged. `verified_tls` says that
     the server's certificate was checked; `binding` is that certificate's `scram.end_point`.
 
-    A server that wants many iterations makes one `feed` take up to a third of a second, the first time. It may run in
-    a thread of its own: the calculation leaves the interpreter to others.
+    A server that wants many iterations makes one `feed` take up to a third of a second, the first time: when
+    `is_challenged`. It may run in a thread of its own: the calculation leaves the interpreter to others.
     """
 
     def __init__(
@@ -109,6 +109,10 @@ class Authentication:
     def data_to_send(self) -> bytes:
         data, self._out = self._out, b""
         return data
+
+    @property
+    def is_challenged(self) -> bool:
+        return self._state is _State.CHALLENGED
 
     def feed(self, data: bytes) -> Session | None:
         if self._state is _State.DONE:

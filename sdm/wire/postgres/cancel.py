@@ -1,15 +1,12 @@
-"""Keys with which a client cancels what it runs. The client gets one of ours, never the server's.
+"""Keys with which a client cancels what it runs.
 
 A CancelRequest comes on a connection of its own, "because of the need to be able to cancel while the other is busy"
 (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS). A key is a process id and
-a secret: four bytes in version 3.0, up to 256 since 3.2. Nothing in ours but chance: neither says which server,
-process or session it is for.
+a secret: four bytes in version 3.0, up to 256 since 3.2.
 """
 
-import hmac
 import secrets
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 from sdm.wire.postgres.messages import message
 
@@ -17,8 +14,6 @@ CANCEL_REQUEST_CODE = 80877102
 SHORT_SECRET = 4
 LONG_SECRET = 32
 MAX_SECRET = 256
-
-Session = TypeVar("Session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +36,3 @@ def new_key(secret_length: int, process_id: int | None = None) -> CancelKey:
     if process_id is None:
         process_id = 1 + secrets.randbelow(2**31 - 1)
     return CancelKey(process_id, secrets.token_bytes(secret_length))
-
-
-class CancelKeys(Generic[Session]):
-    """The keys of the sessions that are here."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[int, tuple[bytes, Session]] = {}
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def issue(self, session: Session, secret_length: int = SHORT_SECRET) -> CancelKey:
-        key = new_key(secret_length)
-        while key.process_id in self._sessions:
-            key = new_key(secret_length)
-        self._sessions[key.process_id] = (key.secret, session)
-        return key
-
-    def find(self, key: CancelKey) -> Session | None:
-        """None for a key that is not ours, or no longer; the client is told neither, as PostgreSQL does."""
-        secret, session = self._sessions.get(key.process_id, (b"", None))
-        return session if secret and hmac.compare_digest(secret, key.secret) else None
-
-    def revoke(self, key: CancelKey) -> None:
-        if self.find(key) is not None:
-            del self._sessions[key.process_id]

@@ -38,6 +38,8 @@ MAX_HELD = 64 * 1024
 MAX_SMALL_MESSAGE = 10_000
 MAX_LARGE_MESSAGE = 0x3FFFFFFF - 1
 
+# So much is copied as a whole rather than message by message.
+SMALL = 4096
 _HEADER = 5
 _header = struct.Struct("!BI").unpack_from
 _COPY_DATA, _QUERY, _PARSE = b"dQP"
@@ -127,6 +129,8 @@ class Requests:
 
     def feed(self, data: Buffer) -> list[Event]:
         at, size = 0, len(data)
+        if size <= SMALL:
+            data = bytes(data)
         while at < size:
             if self._left:
                 at = self._skip(data, at)
@@ -223,7 +227,7 @@ class Requests:
 
     def _accept(self, request: Request) -> None:
         """A statement's text is complete."""
-        self.pending.add(request)
+        self.pending.append(request)
         if request.kind is Kind.PREPARE:
             request.written = request.returned = False
             self._statements.add(request.statement, request)
@@ -277,13 +281,13 @@ class Requests:
             portal.statement,
             portal.values,
             portal.value_count,
-            int.from_bytes(rest),
+            int.from_bytes(rest[:4]),
         )
-        self.pending.add(request)
+        self.pending.append(request)
         self._events.append(request)
 
     def _sync(self, _body: bytes, _whole: bool) -> None:
-        self.pending.add(None)
+        self.pending.append(None)
 
     def _close(self, body: bytes, _whole: bool) -> None:
         name, _ = _split(body[1:])

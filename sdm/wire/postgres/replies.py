@@ -16,13 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sdm.wire.postgres.errors import Report, parse_report
-from sdm.wire.postgres.frames import Buffer
+from sdm.wire.postgres.frames import SMALL, Buffer
 from sdm.wire.postgres.requests import Kind, Pending, Request
 
 # Messages that are walked through in one piece, at some 0.15 µs each.
 MAX_WALK = 64
 # How far from the end ReadyForQuery may be, and from there the message that tells the result.
 TAIL = 2048
+# More rows has no table; a server may say what it likes.
+MAX_ROWS = 2**63 - 1
 # Of a message that tells a result. An error's text may be longer; its beginning will do.
 MAX_HELD = 4096
 
@@ -101,6 +103,8 @@ class Replies:
         """Read messages; what is left is not to be walked through."""
         if self._held:
             data, self._held = self._held + bytes(data), b""
+        elif len(data) <= SMALL:
+            data = bytes(data)
         handlers, at, size = self._handlers, self._left, len(data)
         walked, most = 0, MAX_WALK
         while size - at >= _HEADER:
@@ -164,38 +168,42 @@ class Replies:
     def _parsed(self, _body: bytes) -> None:
         request = self._pending.first
         if request is not None and request.kind is Kind.PREPARE:
-            self._pending.take()
+            self._pending.popleft()
             self._end(Result(request))
 
     def _complete(self, body: bytes) -> None:
         self._pending.copying = False
         tag = body[:-1].decode("ascii", errors="replace")
         number = tag.rpartition(" ")[2]
-        rows = int(number) if number.isdecimal() and len(number) < 20 else None
+        rows = min(int(number), MAX_ROWS) if number.isdecimal() and len(number) < 20 else None
         request = self._answered()
         if request is None:
             return
         if request.kind is Kind.EXECUTE:
-            self._executed = self._pending.take()
+            self._executed = self._pending.popleft()
             self._end(Result(request, tag, rows))
             return
         outcome = self._outcome
         outcome.tag = tag
         if rows is not None:
-            outcome.rows = rows + (outcome.rows or 0)
+            outcome.rows = min(rows + (outcome.rows or 0), MAX_ROWS)
 
     def _suspended(self, _body: bytes) -> None:
         """An Execute that wanted that many rows has got them, and there are more."""
         request = self._answered()
         if request is not None and request.kind is Kind.EXECUTE:
-            self._executed = self._pending.take()
+            self._executed = self._pending.popleft()
             self._end(Result(request, rows=request.max_rows))
 
     def _answered(self) -> Request | None:
         """The request that completes now. What stands before it was answered unseen."""
-        while (pending := self._pending) and (pending.first is None or pending.first.kind is Kind.PREPARE):
-            pending.take()
-        return self._pending.first
+        pending = self._pending
+        while pending:
+            request = pending[0]
+            if request is not None and request.kind is not Kind.PREPARE:
+                return request
+            pending.popleft()
+        return None
 
     def _failed(self, body: bytes) -> None:
         report = parse_report(body).shortened()
@@ -211,7 +219,7 @@ class Replies:
         """ "The backend reads and discards messages until a Sync is reached", queries included."""
         error: Report | None = report
         while (request := self._pending.first) is not None:
-            self._pending.take()
+            self._pending.popleft()
             if request.returned:
                 self._results.append(Result(request, error=error, skipped=error is None))
                 error = None
@@ -220,9 +228,9 @@ class Replies:
         self._pending.copying = True
 
     def _ready(self, body: bytes) -> None:
-        self.status = body.decode("ascii", errors="replace")
+        self.status = body.decode("latin-1")
         while self._pending:
-            request = self._pending.take()
+            request = self._pending.popleft()
             if request is None:
                 break
             if request.kind in _ENDED_BY_READY:

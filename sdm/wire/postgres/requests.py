@@ -128,39 +128,24 @@ def _kept(request: Request) -> int:
     return len(request.text.data) if request.text else 0
 
 
-class Pending:
+class Pending(deque[Request | None]):
     """What the server has still to answer, in order; None stands for a Sync. Both directions know it."""
 
-    __slots__ = ("_queue", "copying")
+    __slots__ = ("copying",)
 
     def __init__(self) -> None:
-        self._queue: deque[Request | None] = deque()
+        super().__init__()
         self.copying = False
         """Whether the server waits for COPY data."""
-
-    def __len__(self) -> int:
-        return len(self._queue)
-
-    def __bool__(self) -> bool:
-        return bool(self._queue)
-
-    def __iter__(self) -> Iterator[Request | None]:
-        return iter(self._queue)
-
-    def add(self, request: Request | None) -> None:
-        self._queue.append(request)
 
     @property
     def crowded(self) -> bool:
         """Whether more is under way than one request, with the Sync that ends it."""
-        return len(self._queue) > 2 or (len(self._queue) == 2 and self._queue[1] is not None)
+        return len(self) > 2 or (len(self) == 2 and self[1] is not None)
 
     @property
     def first(self) -> Request | None:
-        return self._queue[0] if self._queue else None
-
-    def take(self) -> Request | None:
-        return self._queue.popleft()
+        return self[0] if self else None
 
     def end_copy(self) -> None:
         """The client has no more data: a Sync that it sent since the COPY began was swallowed by the server.
@@ -168,6 +153,6 @@ class Pending:
         "The backend will ignore any Flush or Sync messages received during copy-in mode": clients send one with each
         Execute, before they know that it is a COPY.
         """
-        while self.copying and self._queue and self._queue[-1] is None:
-            self._queue.pop()
+        while self.copying and self and self[-1] is None:
+            self.pop()
         self.copying = False

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 import psycopg
 
 from sdm.wire.postgres.authentication import Authentication, Credentials, Session
-from sdm.wire.postgres.cancel import CancelKey, CancelKeys
+from sdm.wire.postgres.cancel import CancelKey, new_key
 from sdm.wire.postgres.scram import KeyCache
 from sdm.wire.postgres.startup import Startup, StartupMessage, upstream_startup, welcome
 from tests.servers import postgres
@@ -114,7 +114,7 @@ class Recorder:
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             asked = self._ask(client)
             session = self._sign_in(server, asked)
-            key = CancelKeys[str]().issue("session", asked.secret_length)
+            key = new_key(asked.secret_length)
             client.sendall(welcome(asked, key, session.parameters, status=session.status))
             self._pass(client, server)
 

@@ -94,7 +94,7 @@ def test_statements_and_portals_without_number_are_kept_in_bounds():
     for number in range(5000):
         requests.feed(parse("x" * 1000, f"s{number}") + bind(f"s{number}", f"p{number}"))
         while requests.pending:
-            requests.pending.take()
+            requests.pending.popleft()
     assert len(requests._statements) <= 1000
     assert len(requests._portals) <= 100
     (last,) = requests.feed(execute("p4999"))

@@ -54,17 +54,17 @@ def test_a_request_with_its_sync_is_no_crowd():
     pending, request = Pending(), prepared()
     assert pending.first is None
     assert not pending.crowded
-    pending.add(request)
-    pending.add(None)
+    pending.append(request)
+    pending.append(None)
     assert not pending.crowded
     assert list(pending) == [request, None]
-    pending.add(request)
+    pending.append(request)
     assert pending.crowded
 
 
 def test_only_a_copy_swallows_syncs():
     pending = Pending()
-    pending.add(None)
+    pending.append(None)
     pending.end_copy()
     assert len(pending) == 1
     pending.copying = True
