@@ -70,7 +70,7 @@ class Framer:
         self._numbers.clear()
 
     def _begin(self, request: Request) -> None:
-        values = [value.data or b"NULL" for value in request.values]
+        values = [b"NULL" if value.data is None else value.data for value in request.values]
         text = request.text
         if text is None:
             number = self._log.request(_words(request), parameters=values)

@@ -65,7 +65,11 @@ async def sign_in(stream: Stream, target: Target, first: bytes) -> Session:
         async with asyncio.timeout(SIGN_IN_TIMEOUT):
             await stream.send(first)
             while data := await stream.receive(CHUNK):
-                session = authentication.feed(data)
+                # A server chooses for how long we calculate: meanwhile others are served.
+                if authentication.is_challenged:
+                    session = await asyncio.to_thread(authentication.feed, data)
+                else:
+                    session = authentication.feed(data)
                 await stream.send(authentication.data_to_send())
                 if session is not None:
                     return session
@@ -91,7 +95,7 @@ async def check(target: Target) -> None:
         )
         await sign_in(stream, target, first)
         await stream.send(_TRIVIAL)
-        await _answered(stream)
+        await _answered(stream, target)
         await stream.send(_TERMINATE)
     except PostgresError as error:
         raise Unreachable(f"The server refuses: {error}") from None
@@ -101,14 +105,15 @@ async def check(target: Target) -> None:
         stream.close()
 
 
-async def _answered(stream: Stream) -> None:
+async def _answered(stream: Stream, target: Target) -> None:
     messages, size = Messages(), 0
     while (data := await stream.receive(CHUNK)) and size < _MOST:
         size += len(data)
         try:
             for found in messages.feed(data):
                 if found.kind == b"E":
-                    raise PostgresError(parse_report(found.body).shortened())
+                    report = parse_report(found.body).without(target.secret("password") or "")
+                    raise PostgresError(report.shortened())
                 if found.kind == b"Z":
                     return
         except MessageTooLong:
