@@ -77,7 +77,7 @@ def test_a_moment_that_makes_no_sense_breaks_no_page(ground: Ground, at: Timesta
         await deliver(await joined(ground), *told, *records("a-1", "rs-1")[:1])
 
     ground.run(scene)
-    assert Session.objects.get()
+    assert Session.objects.exists()
     for page in ("sessions", "queries"):
         shows(f"/audit/{page}/", ground.alice)
 
@@ -184,7 +184,7 @@ def test_a_string_that_is_none_is_refused_as_no_call(ground: Ground, caplog: pyt
     async def scene(ground: Ground) -> None:
         worker = await joined(ground)
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{ground.port}")
-        call = channel.unary_unary("/sdm.contract.v1.Workers/DeliverRecords")
+        call: Any = channel.unary_unary("/sdm.contract.v1.Workers/DeliverRecords")
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call(raw, metadata=worker.metadata("DeliverRecords", v1.DeliverRecordsRequest()))
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -308,4 +308,5 @@ def test_what_fails_inside_the_decision_is_refused_and_recorded(
 
     reason, words = ground.run(scene)
     assert (reason, words) == (Reason.NO_ACCESS, Refusal.ERROR.sentence)
-    assert Activity.objects.get(verb=Verb.ACCESS_REFUSED).after["reason"] == Refusal.ERROR.value
+    denied = Activity.objects.get(verb=Verb.ACCESS_REFUSED)
+    assert denied.after is not None and denied.after["reason"] == Refusal.ERROR.value
