@@ -105,6 +105,11 @@ class Product:
         self.workers: list[Worker] = [self.new_worker()]
         self.machine = Machine(directory / "home", self.console.address)
 
+    @property
+    def secret_key(self) -> str:
+        """Of the cluster."""
+        return str(self._keys["secret_key"])
+
     def new_worker(self) -> Worker:
         """The first, or another one beside it."""
         place, so_far = self._places.pop(0), self.office("workers")
@@ -115,6 +120,8 @@ class Product:
             "SDM_BIND_ADDRESS": f"127.0.0.1:{place}",
             "SDM_WORKERS": "1",
             "SDM_SHUTDOWN_TIMEOUT": "1",
+            # All that it ever says is looked through for secrets.
+            "SDM_VERBOSE": "true",
         }
         worker = Worker(settings, self.directory / f"worker-{place}.log")
         worker.until(lambda: self.office("workers") > so_far, HANG)
