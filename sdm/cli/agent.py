@@ -71,10 +71,11 @@ def start(where: Home) -> None:
     """In the background, to stay when the terminal is closed."""
     if _listens(where):
         return
-    descriptor = os.open(where.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as log:
+    # What is no line of the log, a fault while Python starts, say, stands in the same file.
+    descriptor = os.open(where.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sdm", "listen"],
+            [sys.executable, "-m", "sdm", "listen", "--log"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -3,14 +3,15 @@
 import datetime as dt
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import click
 
-from sdm.cli import agent
+from sdm.cli import agent, filters
 from sdm.cli.failure import Failed
+from sdm.cli.filters import WrongFilter
 from sdm.client import control
 from sdm.client.control import NoAgent
 from sdm.exit_codes import ExitCode
@@ -26,15 +27,26 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option(
     "--watch", is_flag=True, help="Again after each change, until Ctrl-C; with --json a line for each."
 )
-@click.option("--filter", "wanted", metavar="TEXT", help="Those whose name, type or tags contain it.")
-def status(as_json: bool, watch: bool, wanted: str | None) -> ExitCode:
+@click.option(
+    "--filter",
+    "text",
+    metavar="TEXT",
+    default="",
+    help="As in the console's search: type:postgres tags:Team=blue.",
+)
+def status(as_json: bool, watch: bool, text: str) -> ExitCode:
     """What you can reach, and where it is connected."""
     home = agent.home()
+    try:
+        wanted = filters.parse(text)
+    except WrongFilter as error:
+        raise click.UsageError(str(error)) from None
     request = {"verb": "status", "watch": watch}
     answers = agent.follow(home, request) if watch else iter([agent.ask(home, request)])
     for answer in answers:
-        answer["resources"] = [each for each in answer["resources"] if _matches(each, wanted)]
-        click.echo(json.dumps(answer) if as_json else "\n".join(_table(answer)))
+        everything = answer["resources"]
+        answer["resources"] = [each for each in everything if wanted(each)]
+        click.echo(json.dumps(answer) if as_json else "\n".join(_table(answer, len(everything))))
         if not answer["signed_in"]:
             raise Failed(agent.NOT_LOGGED_IN, ExitCode.REFUSED)
     return ExitCode.OK
@@ -105,6 +117,8 @@ def _outcome(verb: str, resources: Sequence[Resource]) -> Iterator[str]:
             done = "already connected" if each["already"] else "connect successful"
             yield f"{each['name']}: {done}, {each['address']}"
             yield f"    {command(each)}"
+            if note := _note(each):
+                yield f"    {note}"
 
 
 def command(resource: Resource) -> str:
@@ -121,20 +135,28 @@ def command(resource: Resource) -> str:
 # --- For people ---
 
 
-def _table(answer: dict[str, Any]) -> Iterator[str]:
+def _table(answer: dict[str, Any], total: int) -> Iterator[str]:
     account, problem = answer["account"], answer["problem"]
     if account:
         yield f"Logged in as {account['email'] or account['name']} at {answer['control_plane']}."
     if problem and account:
         yield problem
     resources: list[Resource] = answer["resources"]
-    if account and not resources and not problem:
+    if account and not total and not problem:
         yield "There is nothing that you have access to. An administrator can change that."
     for category, some in groupby(resources, key=lambda each: str(each["category"])):
         heading = _HEADINGS.get(category, category.upper())
-        rows = [(heading, "STATUS", "ADDRESS", "TYPE", "TAGS"), *map(_row, some)]
+        rows = list(some)
+        lines = _aligned([(heading, "STATUS", "ADDRESS", "TYPE", "TAGS"), *map(_row, rows)])
         yield ""
-        yield from _aligned(rows)
+        yield next(lines)
+        for resource, line in zip(rows, lines, strict=True):
+            yield line
+            if note := _note(resource):
+                yield f"    {note}"
+    if len(resources) < total:
+        yield ""
+        yield f"{len(resources)} of {total} match the filter."
 
 
 def _row(resource: Resource) -> tuple[str, ...]:
@@ -142,21 +164,17 @@ def _row(resource: Resource) -> tuple[str, ...]:
     extra = [tags] if tags else []
     if resource["until"]:
         extra.append(f"until {dt.datetime.fromisoformat(resource['until']).astimezone():%Y-%m-%d %H:%M}")
-    if resource["problem"]:
-        extra.append(f"({resource['problem']})")
-    elif resource["healthy"] is False:
-        extra.append("(unhealthy)")
     return resource["name"], resource["status"], resource["address"], resource["type"], " ".join(extra)
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+def _note(resource: Resource) -> str:
+    """What is wrong with it, on a line of its own."""
+    if resource["problem"]:
+        return str(resource["problem"])
+    return "No worker reaches it at the moment." if resource["healthy"] is False else ""
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _matches(resource: Resource, wanted: str | None) -> bool:
-    if not wanted:
-        return True
-    tags = " ".join(f"{key}={value}" for key, value in resource["tags"].items())
-    return wanted.casefold() in f"{resource['name']} {resource['type']} {tags}".casefold()

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+from logging.handlers import RotatingFileHandler
 
 import click
 
@@ -13,10 +14,13 @@ from sdm.cli.failure import Failed
 from sdm.client.home import Home
 from sdm.exit_codes import ExitCode
 
+_LOG_BYTES = 1 << 20
+
 
 @click.command()
 @click.option("-d", "--daemon", is_flag=True, help="In the background.")
-def listen(daemon: bool) -> ExitCode:
+@click.option("--log", "to_file", is_flag=True, help="Into agent.log, which is kept small.")
+def listen(daemon: bool, to_file: bool) -> ExitCode:
     """Run the agent that listens on the local ports.
 
     Other commands start it when they need it. A service account logs in by itself, with the token in
@@ -26,7 +30,12 @@ def listen(daemon: bool) -> ExitCode:
     if daemon:
         agent.start(home)
         return ExitCode.OK
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    os.umask(0o077)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        handlers=[_log_file(home) if to_file else logging.StreamHandler()],
+    )
     # Imported now: `sdm listen --help` needs none of it.
     from sdm.client.agent import AlreadyRunning, only_one  # noqa: PLC0415
 
@@ -40,6 +49,11 @@ def listen(daemon: bool) -> ExitCode:
     except AlreadyRunning as error:
         raise Failed(str(error), ExitCode.ADDRESS) from None
     return ExitCode.OK
+
+
+def _log_file(home: Home) -> logging.Handler:
+    """This one and the one before: a program that asks again and again fills neither disk nor patience."""
+    return RotatingFileHandler(home.log, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
 
 
 async def _run(home: Home) -> None:

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import IO
 
@@ -18,6 +18,7 @@ from sdm.client.listener import Listener, PortTaken
 from sdm.client.session import NOT_LOGGED_IN, Session
 from sdm.client.tickets import Permission
 from sdm.client.tunnel import TunnelFailed
+from sdm.control_plane.refusals import ControlError
 from sdm.transport.relay.loop import Relay
 from sdm.transport.streams import Stream
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 _PATIENCE = 8.0
 # How long connections without access are left to the worker, which ends them in words; and at a logout.
 _LAST_WORDS, _LOGOUT_WORDS = 5.0, 2.0
+# Clusters of which `sdm connect` says whether they answer, and for how long it waits.
+_TRIED_OUT, _TRY_OUT_TIMEOUT = 10, 3.0
 # A worker's refusals that a new ticket can mend.
 _STALE = (401, 403)
 
@@ -165,6 +168,24 @@ class Agent:
             self._contexts[key] = tunnel.context_for(permission, session.me, self._home.path)
         return self._contexts[key]
 
+    async def _try_out(self, session: Session, chosen: Collection[str]) -> None:
+        """Whether the clusters answer: better said now than by some tool, in its words."""
+        listeners = [each for key, each in self._listeners.items() if key in chosen]
+        by_cluster = {listener.entry.cluster: listener for listener in listeners}
+        first = list(by_cluster.values())[:_TRIED_OUT]
+        problems = dict(await asyncio.gather(*(self._try_one(session, listener.entry) for listener in first)))
+        for listener in listeners:
+            listener.note(problems.get(listener.entry.cluster, listener.problem))
+
+    async def _try_one(self, session: Session, entry: Entry) -> tuple[str, str]:
+        """What is wrong with its cluster; nothing if it answers."""
+        try:
+            permission = await session.tickets.get(entry.resource_id)
+            await tunnel.try_out(permission, self._context(permission, session), _TRY_OUT_TIMEOUT)
+        except (TunnelFailed, ControlError) as error:
+            return entry.cluster, str(error)
+        return entry.cluster, ""
+
     # --- Commands ---
 
     async def answer(self, request: Message) -> AsyncIterator[Message]:
@@ -221,6 +242,8 @@ class Agent:
             await self._fit_listeners()
             self._version += 1
             self._changes.notify_all()
+        if verb == "connect":
+            await self._try_out(session, chosen)
         shown = self._status()["resources"]
         return {
             "resources": [

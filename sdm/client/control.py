@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-MAX_LINE = 1 << 20
+# Of a request; an answer may list thousands of resources.
+_MAX_REQUEST = 1 << 20
 _REQUEST_TIMEOUT = 5.0
 # Signing out waits for the control plane.
 _ANSWER_TIMEOUT = 30.0
@@ -43,7 +44,7 @@ def follow(path: Path, request: Message, *, forever: bool = False) -> Iterator[M
             if forever:
                 sock.settimeout(None)
             with sock.makefile("rb") as lines:
-                while line := lines.readline(MAX_LINE):
+                while line := lines.readline():
                     yield json.loads(line)
         except (OSError, ValueError):
             raise NoAgent from None
@@ -59,7 +60,7 @@ async def serving(path: Path, answer: Answer) -> AsyncIterator[None]:
         connections.add(task)
         task.add_done_callback(connections.discard)
 
-    server = await asyncio.start_unix_server(begin, path, limit=MAX_LINE)
+    server = await asyncio.start_unix_server(begin, path, limit=_MAX_REQUEST)
     os.chmod(path, 0o600)
     try:
         yield

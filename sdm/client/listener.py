@@ -112,7 +112,7 @@ class Listener:
         try:
             tunnel, early = await self._dial(self.entry.resource_id)
         except (TunnelFailed, ControlError) as error:
-            self._note(str(error))
+            self.note(str(error))
             log.warning("%s: %s", self.entry.name, error)
             with contextlib.suppress(OSError, TimeoutError):  # whoever asked may be gone
                 await apology.send(local, self.entry.kind, str(error))
@@ -121,7 +121,7 @@ class Listener:
         except BaseException:
             local.close()
             raise
-        self._note("")
+        self.note("")
         self._join(local.detach(), tunnel.detach(), early)
 
     def _join(self, local: socket.socket, tunnel: socket.socket, early: bytes) -> None:
@@ -144,7 +144,7 @@ class Listener:
             log.info("%s: a connection ended: %s", self.entry.name, outcome.message)
         self._changed()
 
-    def _note(self, problem: str) -> None:
+    def note(self, problem: str) -> None:
         if problem != self.problem:
             self.problem = problem
             self._changed()

@@ -32,6 +32,11 @@ class Permission:
             message.ticket, message.expires_at.ToDatetime(dt.UTC), host.strip("[]"), int(port), authorities
         )
 
+    @property
+    def where(self) -> str:
+        """The cluster's address, for people and in HTTP."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def is_good(self, now: dt.datetime) -> bool:
         return now + _SPARE < self.expires_at
 

@@ -8,9 +8,12 @@ pass it on.
 import asyncio
 import datetime as dt
 import json
+import os
 import socket
 import ssl
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import h11
@@ -51,28 +54,56 @@ async def dial(
     resource_id: str, permission: Permission, me: Identity, context: ssl.SSLContext
 ) -> tuple[Stream, bytes]:
     """A stream to the resource, and what it has sent already."""
-    where = f"{permission.host}:{permission.port}"
+    async with _to_cluster(permission):
+        stream = await _secured(permission, context)
+        try:
+            return stream, await _upgraded(stream, resource_id, permission, me)
+        except BaseException:
+            stream.close()
+            raise
+
+
+async def try_out(permission: Permission, context: ssl.SSLContext, within: float) -> None:
+    """TunnelFailed when no worker of the cluster answers."""
+    async with _to_cluster(permission, within):
+        (await _secured(permission, context)).close()
+
+
+@asynccontextmanager
+async def _to_cluster(permission: Permission, within: float = TIMEOUT) -> AsyncIterator[None]:
+    """What goes wrong here is said in words."""
     try:
-        async with asyncio.timeout(TIMEOUT):
-            stream = Stream(await _connected(permission))
-            try:
-                await stream.start_tls(context, server_hostname=permission.host)
-                return stream, await _upgraded(stream, resource_id, permission, me)
-            except BaseException:
-                stream.close()
-                raise
+        async with asyncio.timeout(within):
+            yield
     except TimeoutError:
         raise TunnelFailed(
-            f"The cluster's address {where} did not answer within {TIMEOUT:.0f} seconds."
+            f"The cluster's address {permission.where} did not answer within {within:.0f} seconds."
         ) from None
     except ssl.SSLCertVerificationError as error:
         raise TunnelFailed(
-            f"Whoever answers at {where} is not a worker of this cluster: {error.verify_message}."
+            f"Whoever answers at {permission.where} is not a worker of this cluster: {error.verify_message}."
         ) from None
     except OSError as error:
         raise TunnelFailed(
-            f"The cluster's address {where} cannot be reached: {error.strerror or error}."
+            f"The cluster's address {permission.where} cannot be reached: {_reason(error)}."
         ) from None
+
+
+def _reason(error: OSError) -> str:
+    if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
+        # What asyncio says of a connection names the address once more, and not what is wrong.
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
+
+
+async def _secured(permission: Permission, context: ssl.SSLContext) -> Stream:
+    stream = Stream(await _connected(permission))
+    try:
+        await stream.start_tls(context, server_hostname=permission.host)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 async def _connected(permission: Permission) -> socket.socket:
@@ -99,7 +130,6 @@ async def _connected(permission: Permission) -> socket.socket:
 
 async def _upgraded(stream: Stream, resource_id: str, permission: Permission, me: Identity) -> bytes:
     http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
-    host = f"[{permission.host}]" if ":" in permission.host else permission.host
     proved = proof.of_call(
         me.key,
         me.certificate,
@@ -108,7 +138,7 @@ async def _upgraded(stream: Stream, resource_id: str, permission: Permission, me
         at=dt.datetime.now(dt.UTC),
     )
     headers = [
-        ("Host", f"{host}:{permission.port}"),
+        ("Host", permission.where),
         ("Connection", "Upgrade"),
         ("Upgrade", PROTOCOL),
         ("Proxy-Authorization", f"Bearer {permission.ticket}"),
@@ -122,8 +152,7 @@ async def _upgraded(stream: Stream, resource_id: str, permission: Permission, me
     if isinstance(answer, h11.Response):
         raise _refusal(answer.status_code, await _body(stream, http))
     raise TunnelFailed(
-        f"What answers at {permission.host}:{permission.port} is no worker, or a balancer that does not pass "
-        "upgrades on."
+        f"What answers at {permission.where} is no worker, or a balancer that does not pass upgrades on."
     )
 
 

@@ -31,7 +31,8 @@ class Clients(ClientsServicer):
         # What the next FinishLogin says.
         self.state: pb.LoginState.ValueType = pb.LOGIN_STATE_PENDING
         self.entries: dict[str, pb.CatalogEntry] = {}
-        self.address = ""
+        # Of the cluster. Nobody is there.
+        self.address = "127.0.0.1:1"
         self.calls: list[str] = []
         self.refusals: dict[str, tuple[Reason, str]] = {}
         self.lasts = LONG

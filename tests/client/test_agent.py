@@ -167,6 +167,70 @@ def test_what_is_connected_answers_on_its_port(plane: Plane, sdm: Sdm, worker: W
     assert plane.people.calls.count("GetTicket") == 1
 
 
+def test_a_cluster_that_has_an_address_of_ipv6_alone_is_reached(
+    plane: Plane, sdm: Sdm, offer: Offer, tmp_path: Path
+):
+    plane.host = "::1"
+    environment = plane.environment() | {"SDM_WORKERS": "1", "SDM_BIND_ADDRESS": "[::1]:0"}
+    worker = Worker(environment, tmp_path / "worker.log")
+    try:
+        plane.people.address = f"[::1]:{worker.port()}"
+        offer("orders")
+        sdm.login(plane)
+        sdm.listen()
+        sdm.run("connect", "orders")
+        with dialled(sdm, "orders") as sock:
+            assert said_back(sock, b"hello") == b"hello"
+    finally:
+        worker.kill()
+
+
+def test_a_cluster_that_does_not_answer_is_named_when_one_connects(plane: Plane, sdm: Sdm, offer: Offer):
+    offer("orders")
+    offer("wiki")
+    sdm.login(plane)
+    sdm.listen()
+    done = sdm.run("connect", "orders")
+    assert done.returncode == 0
+    assert "orders: connect successful, 127.0.0.1:" in done.stdout
+    said = "    The cluster's address 127.0.0.1:1 cannot be reached: Connection refused.\n"
+    assert said in done.stdout
+    shown = sdm.run("status").stdout
+    assert shown.count(said) == 1  # nobody has asked for the other
+
+
+def test_thousands_of_resources_are_shown_and_filtered(plane: Plane, sdm: Sdm):
+    for number in range(2_000):
+        tags = {"Environment": "test" if number % 2 else "production", "Team": "blue sky" * 20}
+        entry = pb.CatalogEntry(
+            resource_id=f"rs-{number:016x}", name=f"orders-{number:04}", kind="postgres", tags=tags
+        )
+        plane.people.entries[entry.resource_id] = entry
+    sdm.login(plane)
+    sdm.listen()
+    assert len(sdm.json("status")["resources"]) == 2_000
+    lines = sdm.run("status", "--filter", "orders-000 tags:Environment=test").stdout.splitlines()
+    assert len([line for line in lines if line.startswith("orders-")]) == 5
+    assert lines[-1] == "5 of 2000 match the filter."
+    done = sdm.run("status", "--filter", "colour:blue")
+    assert done.returncode == ExitCode.USAGE
+    assert "There is no filter colour:" in done.stderr
+
+
+def test_an_agent_in_the_background_keeps_its_log_small(plane: Plane, sdm: Sdm, offer: Offer):
+    offer("orders")
+    sdm.login(plane)
+    sdm.home.mkdir(exist_ok=True)
+    (sdm.home / "agent.log").write_bytes(b"x" * (1 << 20))
+    assert sdm.finish("connect", "orders").returncode == 0
+    with dialled(sdm, "orders") as sock:
+        assert sock.recv(1) == b""
+    until(lambda: "cannot be reached" in (sdm.home / "agent.log").read_text())
+    assert (sdm.home / "agent.log").stat().st_size < 10_000
+    assert {stat.S_IMODE(path.stat().st_mode) for path in sdm.home.glob("agent.log*")} <= {0o600, 0o644}
+    assert sdm.run("logout").returncode == 0
+
+
 def test_many_connections_at_once_need_one_ticket(plane: Plane, sdm: Sdm, worker: Worker, offer: Offer):
     offer("orders")
     sdm.login(plane)
@@ -299,8 +363,8 @@ def test_a_database_client_is_told_why_there_is_no_connection(plane: Plane, sdm:
     offer("orders", kind="postgres")
     sdm.login(plane)
     sdm.listen()
-    sdm.run("connect", "orders")
     plane.people.refusals["GetTicket"] = (Reason.NO_ACCESS, "Your access ended at noon.")
+    assert "Your access ended at noon." in sdm.run("connect", "orders").stdout
     with dialled(sdm, "orders") as sock:
         sock.sendall((8).to_bytes(4) + (80877103).to_bytes(4))
         assert sock.recv(1) == b"N"
@@ -316,8 +380,8 @@ def test_a_browser_is_told_why_there_is_no_connection(plane: Plane, sdm: Sdm, of
     offer("wiki", kind="httpNoAuth")
     sdm.login(plane)
     sdm.listen()
-    sdm.run("connect", "wiki")
     plane.people.refusals["GetTicket"] = (Reason.NO_ACCESS, "Not for <you>.")
+    assert "Not for <you>." in sdm.run("connect", "wiki").stdout
     with dialled(sdm, "wiki") as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         said = b"".join(iter(lambda: sock.recv(1000), b""))
@@ -362,9 +426,8 @@ def test_somebody_else_at_the_clusters_address_is_not_believed(
         plane.people.address = f"127.0.0.1:{listening.getsockname()[1]}"
         sdm.login(plane)
         sdm.listen()
-        sdm.run("connect", "orders")
+        assert "is not a worker of this cluster" in sdm.run("connect", "orders").stdout
         with dialled(sdm, "orders") as sock:
             assert sock.recv(1) == b""
-        until(lambda: "is not a worker of this cluster" in sdm.resource("orders")["problem"])
         listening.shutdown(socket.SHUT_RDWR)
     assert not any(heard)

@@ -56,9 +56,9 @@ def test_a_resource_that_is_not_there_closes_the_connection_and_status_says_why(
         assert sock.recv(1) == b""
     product.office.until(lambda: product.machine.resource("nobody")["problem"])
     assert "refused" in product.machine.resource("nobody")["problem"]
-    assert "(" in next(
-        line for line in product.machine.run("status").stdout.splitlines() if line.startswith("nobody")
-    )
+    shown = product.machine.run("status").stdout.splitlines()
+    place = next(number for number, line in enumerate(shown) if line.startswith("nobody "))
+    assert "refused" in shown[place + 1]
 
 
 def sessions(product: Product) -> list[dict[str, object]]:

@@ -127,6 +127,8 @@ class ControlPlane(WorkersServicer):
         self.life: dt.timedelta | None = None
         # How far its clock is ahead of this machine's.
         self.clock = dt.timedelta(0)
+        # For which its workers' certificates are.
+        self.host = "127.0.0.1"
         # What it tells of its own authorities.
         self.pins: list[str] = []
         self._nonces: set[bytes] = set()
@@ -348,7 +350,7 @@ class ControlPlane(WorkersServicer):
             key=csr.read(request),
             issuer=self.workers.certificate,
             at=now(),
-            hosts=["127.0.0.1"],
+            hosts=[self.host],
         )
         if self.life is not None:
             builder._not_valid_after = (now() + self.life).replace(tzinfo=None)
