@@ -28,6 +28,11 @@ _OPTIONS = [
     # Ours are the pauses between attempts; gRPC's own would add to them.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # A connection that died without a word, as when a laptop wakes in another network, is noticed within half a
+    # minute: without these a stream on which nothing happens would be believed for ever.
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
 ]
 _LOOPBACK_OPTIONS = [*_OPTIONS, ("grpc.enable_http_proxy", 0)]
 
