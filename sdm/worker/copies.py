@@ -16,6 +16,7 @@ from typing import Any
 from sdm.contract.v1 import records_pb2 as pb
 from sdm.worker.destination import CopyFormat
 from sdm.worker.logs import escaped
+from sdm.worker.records import decoded
 
 # Of how many sessions is remembered whose they are; of the rest the lines have ids alone.
 _MAX_SESSIONS = 100_000
@@ -35,8 +36,8 @@ class Copies:
 
     def lines(self, records: Iterable[bytes]) -> Iterator[str]:
         """Without the line's end."""
-        for record in records:
-            for line in self._of(pb.Record.FromString(record)):
+        for record in decoded(records):
+            for line in self._of(record):
                 yield self._write(line)
 
     def _of(self, record: pb.Record) -> Iterator[dict[str, Any]]:

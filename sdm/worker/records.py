@@ -6,15 +6,20 @@ when `flush` is called, which the owner of the process does every few millisecon
 """
 
 import hashlib
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+from google.protobuf.message import DecodeError
 
 from sdm.contract.endings import Ending
 from sdm.contract.v1 import records_pb2 as pb
 from sdm.worker.config import Audit, Config
 from sdm.worker.spool import Spool
+
+log = logging.getLogger(__name__)
 
 # Longer texts are cut and say so; their hash is of the whole.
 MAX_TEXT = 1 << 16
@@ -261,6 +266,15 @@ class SessionLog:
         with self._log.lock:
             self._log.spool.add(_stamped(record))
             self._log.spool.flush()
+
+
+def decoded(records: Iterable[bytes]) -> Iterator[pb.Record]:
+    """Those that can be read. One that cannot would stand in the way of all that come after it, for ever."""
+    for record in records:
+        try:
+            yield pb.Record.FromString(record)
+        except DecodeError:
+            log.error("A record of %d bytes in the request log cannot be read, and is left out.", len(record))
 
 
 def _stamped(record: pb.Record) -> bytes:

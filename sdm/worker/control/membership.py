@@ -18,13 +18,13 @@ from grpc import aio
 
 from sdm.contract.reasons import Reason, Then
 from sdm.contract.v1 import workers_pb2 as pb
-from sdm.contract.v1.records_pb2 import Record
 from sdm.control_plane.connection import connect
 from sdm.control_plane.pauses import Pauses
 from sdm.control_plane.refusals import ControlError
 from sdm.pki import profiles
 from sdm.worker.config import Config
 from sdm.worker.control.calls import Calls, Me
+from sdm.worker.records import decoded
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +111,7 @@ class Membership:
 
     async def deliver_records(self, records: Sequence[bytes]) -> None:
         calls, me = self._stands()
-        parsed = [Record.FromString(record) for record in records]
-        await calls.deliver_records(me, pb.DeliverRecordsRequest(records=parsed))
+        await calls.deliver_records(me, pb.DeliverRecordsRequest(records=decoded(records)))
 
     def _stands(self) -> tuple[Calls, Me]:
         if self._standing is None or self.me is None:
