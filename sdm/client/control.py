@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def follow(path: Path, request: Message, *, forever: bool = False) -> Iterator[M
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(_ANSWER_TIMEOUT)
         try:
-            sock.connect(os.fspath(path))
+            with _shortened(path) as name:
+                sock.connect(name)
             sock.sendall(json.dumps(request).encode() + b"\n")
             if forever:
                 sock.settimeout(None)
@@ -60,7 +61,8 @@ async def serving(path: Path, answer: Answer) -> AsyncIterator[None]:
         connections.add(task)
         task.add_done_callback(connections.discard)
 
-    server = await asyncio.start_unix_server(begin, path, limit=_MAX_REQUEST)
+    with _shortened(path) as name:
+        server = await asyncio.start_unix_server(begin, name, limit=_MAX_REQUEST)
     os.chmod(path, 0o600)
     try:
         yield
@@ -90,6 +92,16 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ans
         return  # it is no request, or nobody waits for the answer
     finally:
         writer.close()
+
+
+@contextmanager
+def _shortened(path: Path) -> Iterator[str]:
+    """The same place by a path that a socket can have, which ends at 107 bytes; people's directories do not."""
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
 
 
 def _remove(path: Path) -> None:

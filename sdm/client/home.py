@@ -11,8 +11,6 @@ from typing import Any
 
 import platformdirs
 
-# The kernel's limit for the path of a Unix socket, with the byte that ends it.
-_MAX_SOCKET_PATH = 108
 # Nothing of ours is longer than some kilobytes.
 _MAX_FILE = 1 << 20
 
@@ -65,8 +63,6 @@ class Home:
             raise UnusableHome(f"{self.path} is somebody else's. Choose another with SDM_HOME.")
         if stat.S_IMODE(found.st_mode) & 0o077:
             raise UnusableHome(f"{self.path} can be read by others. Say: chmod 700 {self.path}")
-        if len(os.fsencode(self.socket)) >= _MAX_SOCKET_PATH:
-            raise UnusableHome(f"{self.path} is too long a path for a socket. Choose another with SDM_HOME.")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

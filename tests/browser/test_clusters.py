@@ -262,7 +262,10 @@ def test_a_narrow_list_can_be_sorted_and_nothing_overlaps(signed_in_page, alice,
     page.get_by_role("link", name="Created").click()
     expect(page).to_have_url(re.compile("sort=created"))
     row = page.get_by_role("row").filter(has_text="bare-cluster")
-    boxes = [row.locator("td").nth(number).bounding_box() for number in range(5)]
+    # What is empty takes no room.
+    shown = row.locator("td:visible")
+    assert shown.count() >= 4
+    boxes = [shown.nth(number).bounding_box() for number in range(shown.count())]
     for above, below in itertools.pairwise(boxes):
         assert above
         assert below
