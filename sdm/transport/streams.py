@@ -58,6 +58,13 @@ class Stream:
         """At least a byte, or nothing at the end."""
         return self._retry(self._socket.recv, limit)
 
+    def send_now(self, data: bytes) -> bytes:
+        """What the peer does not take at once; it has to be sent next."""
+        try:
+            return data[self._socket.send(data) :]
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+            return data
+
     async def send(self, data: bytes) -> None:
         while data:
             data = data[await self._retry(self._socket.send, data, writes=True) :]

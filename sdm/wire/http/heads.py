@@ -5,8 +5,8 @@ nothing is folded. What comes in several spellings is how two readers come to se
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 # nginx takes 8 kB a line; cookies of large sites have some 16 kB together.
 MAX_HEAD = 64 * 1024
@@ -37,18 +37,26 @@ class Fields:
     """In the order they came in, names in lower case."""
 
     items: list[Field]
+    # One head is asked for a dozen names.
+    _values: dict[bytes, list[bytes]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
-    def all(self, name: bytes) -> list[bytes]:
-        return [value for key, value in self.items if key == name]
+    def __post_init__(self) -> None:
+        for name, value in self.items:
+            self._values.setdefault(name, []).append(value)
+
+    def all(self, name: bytes) -> Sequence[bytes]:
+        return self._values.get(name, ())
 
     def first(self, name: bytes) -> bytes | None:
-        return next((value for key, value in self.items if key == name), None)
+        values = self._values.get(name)
+        return values[0] if values else None
 
     def words(self, name: bytes) -> set[bytes]:
         """The elements of a list field such as Connection, in lower case."""
-        return {
-            word.strip().lower() for value in self.all(name) for word in value.split(b",") if word.strip()
-        }
+        values = self._values.get(name)
+        if values is None:
+            return set()
+        return {word.strip().lower() for value in values for word in value.split(b",") if word.strip()}
 
 
 @dataclass(slots=True)

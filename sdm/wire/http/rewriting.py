@@ -9,6 +9,7 @@ import re
 from base64 import b64encode
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sdm.wire.http.heads import Field, Fields, HttpError, RequestHead, ResponseHead
 
@@ -102,7 +103,7 @@ def wants_websocket(head: RequestHead) -> bool:
 
 def request_fields(site: Site, head: RequestHead) -> list[Field]:
     """Without those that frame the body."""
-    dropped = _HOP_BY_HOP | _CLAIMS | head.fields.words(b"connection") | {name for name, _ in site.added}
+    dropped = head.fields.words(b"connection") | {name for name, _ in site.added}
     here = head.fields.first(b"host") or b""
     fields = [(b"host", site.host), *site.added]
     fields.extend(_as_of(site, here, each) for each in head.fields.items if _goes_on(each[0], dropped))
@@ -126,7 +127,9 @@ def upgrade_fields(fields: Fields) -> list[Field]:
 def _goes_on(name: bytes, dropped: Collection[bytes]) -> bool:
     """CGI and what came of it take `X_Forwarded_User` for `X-Forwarded-User`."""
     plain = name.replace(b"_", b"-")
-    return name not in dropped and plain not in dropped and not plain.startswith(_KINDS_OF_CLAIMS)
+    if plain in _HOP_BY_HOP or plain in _CLAIMS or plain.startswith(_KINDS_OF_CLAIMS):
+        return False
+    return name not in dropped and plain not in dropped
 
 
 def _as_of(site: Site, here: bytes, each: Field) -> Field:
@@ -167,6 +170,7 @@ def _without(cookies: bytes, names: Iterable[bytes]) -> bytes:
     return b"; ".join(cookie for cookie in each if cookie.partition(b"=")[0].strip() not in names)
 
 
+@lru_cache(maxsize=64)
 def _is_local(host: bytes) -> bool:
     if not _LOCAL_NAME.fullmatch(host):
         return False

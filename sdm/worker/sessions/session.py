@@ -42,6 +42,10 @@ class Client:
         data, self._early = self._early, b""
         return data
 
+    def send_now(self, data: bytes) -> bytes:
+        """What it does not take at once; it has to be sent next."""
+        return self._stream.send_now(data)
+
     async def send(self, data: bytes) -> None:
         await self._stream.send(data)
 

@@ -37,6 +37,9 @@ class Connection:
 
     async def send(self, data: bytes) -> None:
         try:
+            data = self._stream.send_now(data)
+            if not data:  # nearly always, and a deadline costs more than the sending
+                return
             async with asyncio.timeout(TAKING):
                 await self._stream.send(data)
         except TimeoutError:

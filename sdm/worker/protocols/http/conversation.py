@@ -58,13 +58,15 @@ class Conversation:
         self._reader = HeadReader()
         self._connection: Connection | None = None
         self._handoff: HandOff | None = None
+        # The patience with which the next request is waited for, while it is.
+        self._waiting: asyncio.Timeout | None = None
         self._sent = self._received = 0
 
     async def run(self) -> HandOff | Outcome:
-        cut = asyncio.create_task(self._session.is_cut.wait())
+        cut = asyncio.create_task(self._stop_waiting())
         ending, message = Ending.CLIENT_LEFT, ""
         try:
-            while await self._serve_one(cut):
+            while await self._serve_one():
                 pass
         except _Over as over:
             ending, message = over.ending, str(over)
@@ -91,9 +93,9 @@ class Conversation:
 
     # --- The request ---
 
-    async def _serve_one(self, cut: "asyncio.Task[bool]") -> bool:
+    async def _serve_one(self) -> bool:
         """Whether there may be another one."""
-        raw = await self._next_head(cut)
+        raw = await self._next_head()
         if raw is None:
             return False
         try:
@@ -111,22 +113,11 @@ class Conversation:
             self._complete(request, "", "broken-off")
             raise
 
-    async def _next_head(self, cut: "asyncio.Task[bool]") -> bytes | None:
+    async def _next_head(self) -> bytes | None:
         """None when the client is done; _Over when the session is cut between two requests."""
         head = self._reader.feed(b"")
         while head is None:
-            reading = asyncio.ensure_future(self._client.receive(_CHUNK))
-            timeout = IDLE if self._reader.is_empty else WITHIN
-            try:
-                await asyncio.wait([reading, cut], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not reading.done():
-                    reading.cancel()
-            if cut.done():
-                raise _Over(self._session.ending or Ending.CLIENT_LEFT, self._session.farewell)
-            if not reading.done():
-                raise TimeoutError
-            data = reading.result()
+            data = await self._more_of_a_head()
             if not data:
                 return None
             try:
@@ -135,6 +126,26 @@ class Conversation:
                 await self._apologise(HTTPStatus(error.status), str(error))
                 raise _Over(Ending.PROTOCOL, str(error)) from None
         return head
+
+    async def _more_of_a_head(self) -> bytes:
+        session = self._session
+        try:
+            async with asyncio.timeout(IDLE if self._reader.is_empty else WITHIN) as self._waiting:
+                if session.is_cut.is_set():
+                    raise TimeoutError
+                return await self._client.receive(_CHUNK)
+        except TimeoutError:
+            if session.ending is None:
+                raise
+            raise _Over(session.ending, session.farewell) from None
+        finally:
+            self._waiting = None
+
+    async def _stop_waiting(self) -> None:
+        """When the session is cut. A task of its own for each wait would cost as much as the request's head."""
+        await self._session.is_cut.wait()
+        if self._waiting is not None:
+            self._waiting.reschedule(0)
 
     async def _exchange(self, request: _Request) -> bool:
         request.fields = self._request_fields(request)
@@ -270,6 +281,7 @@ class Conversation:
             self.hang_up()  # an answer to a question that nobody asked
 
     async def _send(self, data: bytes) -> None:
+        data = self._client.send_now(data) if data else data
         if data:
             async with asyncio.timeout(WITHIN):
                 await self._client.send(data)
