@@ -134,20 +134,23 @@ class Spool:
 
     def write(self, record: bytes) -> None:
         """On disk when this returns, with all that is pending. SpoolUnavailable if it cannot be, unless relaxed."""
-        self._pending.append(framed(record))
+        pending = self._pending
+        pending.append(framed(record))
         try:
             if self.problem:
                 self._look_again()
-            self._append(b"".join(self._pending), spare=False)
+            self._append(b"".join(pending), spare=False)
         except OSError as error:
-            self._pending.pop()
+            pending.pop()
             self._complain(error)
             self.lost += not self._strict
             if self._strict:
                 raise SpoolUnavailable(self.problem) from None
         else:
-            self._forget_pending()
-            self._all_is_well()
+            pending.clear()
+            self._pending_bytes = 0
+            if self.problem:
+                self._all_is_well()
 
     def add(self, record: bytes) -> None:
         """On disk with the next `write` or `flush`. Of those that cannot be written, the oldest are given up."""

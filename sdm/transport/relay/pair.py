@@ -87,6 +87,14 @@ class Pair:
         self._watch()
 
     def happened(self, end: End, mask: int, buffer: memoryview) -> None:
+        if mask != _READ:
+            self._happened(end, mask, buffer)
+        elif self._reads(end):  # nearly always
+            self._guarded(self._pump, end, buffer)
+        if not self._is_settled:
+            self._watch()
+
+    def _happened(self, end: End, mask: int, buffer: memoryview) -> None:
         wrote = mask & _WRITE
         if wrote:
             self._guarded(self._flush, end)
@@ -95,7 +103,6 @@ class Pair:
                 self._guarded(self._pump, end, buffer)
             elif mask & _ERROR:
                 self._lost(end)
-        self._watch()
 
     def go_on(self, buffer: memoryview) -> None:
         for end in (self.client, self.upstream):
@@ -281,6 +288,19 @@ class Pair:
         except Exception:
             log.exception("A session ends by a fault of this worker's.")
             self._over(Ending.PROTOCOL, "The worker could not go on with this session.", goodbye=False)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Both sides are watched for what they say, and that is how it should be."""
+        client, upstream = self.client, self.upstream
+        return (
+            client.mask == _READ
+            and upstream.mask == _READ
+            and self._first is None
+            and self._cut is None
+            and not (client.backlog or upstream.backlog or client.wants_write or upstream.wants_write)
+            and not self._framer.full
+        )
 
     def _watch(self) -> None:
         if self.outcome is not None:

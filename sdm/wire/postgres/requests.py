@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
