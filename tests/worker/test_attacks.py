@@ -156,6 +156,44 @@ def test_http_2_is_not_spoken_and_its_resets_cost_nothing(
         assert tunnel.recv(9) in (b"HTTP/1.1 ", b"")
 
 
+def test_before_it_knows_whom_to_trust_it_lets_nobody_in(
+    start: StartWorker, plane: ControlPlane, alice: Person, resource: str
+):
+    plane.generation = 0
+    _, port = started(start, plane)
+    answer = alice.refusal(port, resource)
+    assert (answer.status, plane.leases) == (503, [])
+    assert is_the_answer(request(port))
+
+
+def test_a_kind_that_this_worker_does_not_speak_is_refused_in_words(
+    start: StartWorker, plane: ControlPlane, alice: Person, resource: str
+):
+    worker, port = started(start, plane)
+    plane.targets[resource].kind = "teletype"
+    answer = alice.refusal(port, resource)
+    assert answer.status == 503 and "teletype" in answer.body.decode()
+    worker.until(lambda: worker.metric("sdm_worker_sessions") == 0)
+    plane.recheck()
+    until(lambda: "CheckSessions" in plane.calls or not plane.checks)
+    assert all(not check.sessions for check in plane.checks)
+
+
+def test_what_only_looks_whether_somebody_is_there_is_no_session_and_no_error(
+    start: StartWorker, plane: ControlPlane, alice: Person, resource: str
+):
+    """A balancer that connects and closes, with TLS and without; and one that is refused by a certificate's lack."""
+    worker, port = started(start, plane)
+    for _ in range(5):
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+            client_context().wrap_socket(sock).close()
+    assert says_back(alice.tunnel(port, resource))
+    until(lambda: any(record.HasField("session_started") for record in plane.records))
+    assert len({record.session_id for record in plane.records}) == 1
+    assert not re.search(r" (?:error|warning) ", worker.log)
+
+
 # --- The moment of a change ---
 
 

@@ -144,6 +144,23 @@ def test_a_proof_that_was_used_is_refused_before_anybody_is_asked():
     run(scene)
 
 
+def test_proofs_are_remembered_up_to_a_number_and_then_nobody_is_let_in(monkeypatch: pytest.MonkeyPatch):
+    """To forget one would let somebody use it again."""
+    monkeypatch.setattr("sdm.worker.desk.leases._MOST_PROOFS", 3)
+
+    async def scene() -> None:
+        leases = Leases(Plane().get_lease)
+        asking = [asyncio.create_task(leases.get(ask(proved=str(n)))) for n in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(ControlError) as refused:
+            await leases.get(ask(proved="one more"))
+        assert refused.value.reason is Reason.TOO_MANY
+        for task in asking:
+            task.cancel()
+
+    run(scene)
+
+
 # --- In the link ---
 
 

@@ -84,6 +84,10 @@ class Leases:
         now = dt.datetime.now(dt.UTC)
         while self._proofs and (first := next(iter(self._proofs))) and self._proofs[first] < now:
             del self._proofs[first]
-        if proved in self._proofs or len(self._proofs) >= _MOST_PROOFS:
+        if proved in self._proofs:
             raise ControlError(Reason.NOT_LOGGED_IN, "This request was made before. Connect again.")
+        if len(self._proofs) >= _MOST_PROOFS:
+            raise ControlError(
+                Reason.TOO_MANY, "There were too many connections lately. Try again in a few minutes."
+            )
         self._proofs[proved] = now + _REMEMBERED

@@ -491,3 +491,97 @@ def test_health_is_an_answer_below_400_with_the_stored_credentials(status: int, 
         assert b"authorization: Bearer t0ken" in asked[0]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf",
+        b"GET / HTTP/1.1\r\nHost: local",
+    ],
+    ids=["length", "chunked", "head"],
+)
+def test_a_client_that_stops_in_the_midst_of_a_request_is_not_waited_for(
+    half: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sdm.worker.protocols.http.conversation.WITHIN", 0.2)
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        gone.set()
+
+    async def use(client: Tool) -> None:
+        client.writer.write(half)
+        assert await client.reader.read() == b""
+        await client.running
+        if b"POST" in half:
+            await gone.wait()
+
+    through(target, serve, use)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/a/../b", "//evil.example/x", "/%2e%2e/x", "/a%2fb;c=d", "/a//b/./c", "/a?b=http://evil.example"],
+)
+def test_a_path_is_what_the_client_said_on_the_way_and_in_the_log(path: str):
+    """Nothing is judged by it here, so nothing may be made of it: the site reads the same as the log."""
+
+    async def use(client: Tool) -> None:
+        for asked in (path, f"http://evil.example{path}"):
+            await client.ask(f"GET {asked} HTTP/1.1")
+            seen = json.loads((await client.answer())[2])
+            assert seen["line"] == f"GET {path} HTTP/1.1"
+            assert "evil.example" not in seen["fields"]["host"]
+        assert client.log.texts == [f"GET {path}".encode()] * 2
+
+    through(target, echo, use)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 20\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie : a=b\r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000_000 + b"\r\n\r\n",
+    ],
+)
+def test_an_answer_that_could_be_read_in_two_ways_reaches_no_browser(answer: bytes):
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        await reader.read()
+
+    async def use(client: Tool) -> None:
+        await client.ask("GET / HTTP/1.1")
+        status, fields, _ = await client.answer()
+        assert (status, fields["connection"]) == (502, "close")
+        assert await client.reader.read() == b""
+
+    through(target, serve, use)
+
+
+def test_an_answer_that_nobody_asked_for_is_given_to_nobody():
+    """Response smuggling: what stands behind an answer is not the answer to the next request."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readuntil(b"\r\n\r\n")
+        own = line.split(b" ")[1]
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(own)
+        writer.write(head + own + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+        await writer.drain()
+        await reader.read()
+
+    async def use(client: Tool) -> None:
+        for path in ("/1", "/2"):
+            await client.ask(f"GET {path} HTTP/1.1")
+            assert (await client.answer())[2].decode() == path
+
+    through(target, serve, use)
