@@ -6,7 +6,7 @@ from sdm.wire.postgres.errors import ADMIN_SHUTDOWN, CONNECTION_FAILURE, Protoco
 from sdm.wire.postgres.frames import Requests
 from sdm.wire.postgres.messages import message
 from sdm.wire.postgres.replies import Replies, Result
-from sdm.wire.postgres.requests import CopyIn, Kind, Request
+from sdm.wire.postgres.requests import MAX_PENDING, CopyIn, Kind, Request
 from sdm.worker.records import MAX_TEXT, SessionLog
 from sdm.worker.spool import SpoolUnavailable
 
@@ -16,12 +16,13 @@ _TERMINATE = message(b"X")
 class Framer:
     """For the relay, and called in its thread alone once it has it."""
 
-    __slots__ = ("_log", "_numbers", "_received", "_replies", "_requests", "_sent", "client_left")
+    __slots__ = ("_log", "_numbers", "_pending", "_received", "_replies", "_requests", "_sent", "client_left")
 
     def __init__(self, log: SessionLog, *, values: bool) -> None:
         self._log = log
         self._requests = Requests(text_limit=MAX_TEXT, values=values)
-        self._replies = Replies(self._requests.pending)
+        self._pending = self._requests.pending
+        self._replies = Replies(self._pending)
         # Of requests that are under way: the log's number, by the codec's.
         self._numbers: dict[int, int] = {}
         # Since the request before.
@@ -31,12 +32,12 @@ class Framer:
 
     @property
     def full(self) -> bool:
-        return self._requests.full
+        return len(self._pending) >= MAX_PENDING
 
     @property
     def is_busy(self) -> bool:
         """Whether the server has something to do."""
-        return bool(self._requests.pending)
+        return bool(self._pending)
 
     def client_bytes(self, data: memoryview) -> None:
         self.client_left = data[-len(_TERMINATE) :] == _TERMINATE
