@@ -44,6 +44,7 @@ def ticket(issued: Issued) -> pb.GetTicketResponse:
         expires_at=messages.timestamp(issued.content.expires_at),
         address=issued.address,
         authorities=[pem.encode() for pem in issued.authorities],
+        cluster_id=issued.content.cluster_id,
     )
 
 

@@ -23,13 +23,19 @@ class Permission:
     port: int
     # PEM
     authorities: str
+    cluster_id: str
 
     @classmethod
     def of(cls, message: pb.GetTicketResponse) -> "Permission":
         host, _, port = message.address.rpartition(":")
         authorities = b"".join(message.authorities).decode()
         return cls(
-            message.ticket, message.expires_at.ToDatetime(dt.UTC), host.strip("[]"), int(port), authorities
+            message.ticket,
+            message.expires_at.ToDatetime(dt.UTC),
+            host.strip("[]"),
+            int(port),
+            authorities,
+            message.cluster_id,
         )
 
     @property

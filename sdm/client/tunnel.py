@@ -14,13 +14,18 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import h11
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdm.client.identity import Identity
 from sdm.client.tickets import Permission, trust
 from sdm.contract import proof
+from sdm.pki import chain
+from sdm.pki.names import Kind
 from sdm.transport.streams import Stream
 
 PROTOCOL = "sdm-tunnel"
@@ -100,10 +105,34 @@ async def _secured(permission: Permission, context: ssl.SSLContext) -> Stream:
     stream = Stream(await _connected(permission))
     try:
         await stream.start_tls(context, server_hostname=permission.host)
+        if problem := _why_not(stream.certificate() or b"", permission.authorities, permission.cluster_id):
+            raise TunnelFailed(
+                f"Whoever answers at {permission.where} is not a worker of this cluster: {problem}"
+            )
     except BaseException:
         stream.close()
         raise
     return stream
+
+
+@lru_cache(maxsize=16)
+def _why_not(shown: bytes, authorities: str, cluster_id: str) -> str:
+    """Why this certificate, whose name TLS has checked, is not of the cluster; empty when it is.
+
+    The control plane's authorities sign for the workers of all clusters, several of which may be on one host. For what
+    is signed by a public one, the name is all there is.
+    """
+    found = x509.load_pem_x509_certificates(authorities.encode()) if authorities else []
+    pems = [each.public_bytes(Encoding.PEM) for each in found]
+    try:
+        chain.trust(Kind.WORKER, pems).verify_worker(
+            x509.load_der_x509_certificate(shown), cluster_id=cluster_id, at=dt.datetime.now(dt.UTC)
+        )
+    except chain.UnknownAuthority:
+        return ""
+    except (chain.Untrusted, ValueError) as error:
+        return str(error)
+    return ""
 
 
 async def _connected(permission: Permission) -> socket.socket:

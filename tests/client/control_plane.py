@@ -126,6 +126,7 @@ class Clients(ClientsServicer):
             ticket=ticket.sign(given, key=self.plane.ticket_key, key_id=KEY_ID),
             address=self.address,
             authorities=[pem(self.plane.workers.certificate)],
+            cluster_id=self.plane.cluster_id,
         )
         response.expires_at.FromDatetime(expires_at)
         return response

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -19,7 +20,7 @@ from sdm.pki.names import Kind
 from tests.client.conftest import Offer, Sdm
 from tests.client.control_plane import TOKEN, Plane
 from tests.worker.control_plane import Authority
-from tests.worker.processes import Worker, until
+from tests.worker.processes import Worker, fetch, until
 
 pytestmark = pytest.mark.process
 
@@ -398,6 +399,26 @@ def test_a_worker_that_refuses_is_quoted(plane: Plane, sdm: Sdm, worker: Worker,
     with dialled(sdm, "orders") as sock:
         assert sock.recv(1) == b""
     until(lambda: "Nobody gave you access" in sdm.resource("orders")["problem"])
+
+
+def test_a_worker_of_another_cluster_on_the_same_host_is_not_believed(
+    plane: Plane, sdm: Sdm, worker: Worker, offer: Offer
+):
+    """It has a certificate of the same authority, for the same name."""
+    offer("orders")
+    plane.cluster_id = "n-0123456789abcdef"
+    sdm.login(plane)
+    sdm.listen()
+    assert "is not a worker of this cluster" in sdm.run("connect", "orders").stdout
+    with dialled(sdm, "orders") as sock:
+        sock.sendall(b"a password, perhaps")
+        assert sock.recv(1) == b""
+    # It was told nothing: neither the ticket nor what was typed.
+    assert not re.search(r"^sdm_worker_sessions_refused_total\{[^}]*\} [1-9]", metrics(worker), re.MULTILINE)
+
+
+def metrics(worker: Worker) -> str:
+    return fetch(f"http://127.0.0.1:{worker.metrics_port}/metrics")[1]
 
 
 def test_somebody_else_at_the_clusters_address_is_not_believed(

@@ -368,9 +368,12 @@ class GetTicketResponse(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     AUTHORITIES_FIELD_NUMBER: _builtins.int
+    CLUSTER_ID_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     address: _builtins.str
     """The cluster's advertised address."""
+    cluster_id: _builtins.str
+    """These sign for all clusters: a certificate of theirs has to be of a worker of this one."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -384,10 +387,11 @@ class GetTicketResponse(_message.Message):
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         address: _builtins.str = ...,
         authorities: _abc.Iterable[_builtins.bytes] | None = ...,
+        cluster_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "authorities", b"authorities", "expires_at", b"expires_at", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "authorities", b"authorities", "cluster_id", b"cluster_id", "expires_at", b"expires_at", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
