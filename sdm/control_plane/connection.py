@@ -32,6 +32,8 @@ _OPTIONS = [
     # minute: without these a stream on which nothing happens would be believed for ever.
     ("grpc.keepalive_time_ms", 15_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # Of pings for other purposes: while one is out, no other is sent.
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
 ]
 _LOOPBACK_OPTIONS = [*_OPTIONS, ("grpc.enable_http_proxy", 0)]
