@@ -25,7 +25,7 @@ def of_agent(
         "problem": session.problem if session else NOT_LOGGED_IN,
         "agent": {"version": VERSION, "pid": pid},
         "resources": [
-            _resource(entry, listeners.get(entry.resource_id), entry.resource_id in wanted)
+            of_resource(entry, listeners.get(entry.resource_id), wanted=entry.resource_id in wanted)
             for entry in (session.catalog if session and signed_in else ())
         ],
     }
@@ -41,7 +41,7 @@ def _account(session: Session) -> Message:
     }
 
 
-def _resource(entry: Entry, listener: Listener | None, wanted: bool) -> Message:
+def of_resource(entry: Entry, listener: Listener | None, *, wanted: bool) -> Message:
     problem = listener.problem if listener else ""
     if wanted and listener is None:
         problem = f"{HOST}:{entry.local_port} is taken by another program."
