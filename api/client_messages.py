@@ -74,6 +74,7 @@ def _entry(entry: Entry) -> pb.CatalogEntry:
         username=resource.username,
         database=resource.config.get("database", ""),
         path=resource.config.get("default_path", ""),
+        cut_session_id=entry.cut_session_id,
     )
     if resource.healthy is not None:
         told.healthy = resource.healthy

@@ -1,7 +1,8 @@
 """What people do with sessions: end them, and take copies of the log."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
 
@@ -12,6 +13,9 @@ from audit.services import Actor, record, require
 from audit.verbs import Verb
 from events.topics import access_changed
 from sdm.contract.endings import Ending
+
+# Seconds.
+_CUT_NOTED = 600
 
 
 def session_end(*, actor: Actor, session: Session) -> bool:
@@ -24,8 +28,25 @@ def session_end(*, actor: Actor, session: Session) -> bool:
         after = {"person": session.who, "resource": session.what, "cluster": session.cluster_name}
         name = f"{session.who} with {session.what}"
         record(actor=actor, verb=Verb.SESSION_CUT, entity=session, entity_name=name, after=after)
-        access_changed(session=session.pk)
+        _note_cut(session)
+        access_changed(session=session.pk, account=session.account_id)
     return True
+
+
+def recently_cut(account_id: str) -> Mapping[str, str]:
+    """Sessions of this account that somebody ended a moment ago, by the resource; the latest of each."""
+    found: Mapping[str, str] = cache.get(_cut_key(account_id), {})
+    return found
+
+
+def _note_cut(session: Session) -> None:
+    """For a while, so that the person's own client can say it; whoever looks later looks into the log."""
+    cut = {**recently_cut(session.account_id), session.resource_id: session.pk}
+    cache.set(_cut_key(session.account_id), cut, _CUT_NOTED)
+
+
+def _cut_key(account_id: str) -> str:
+    return f"sessions-cut:{account_id}"
 
 
 def ended_sessions(session_ids: Iterable[str]) -> dict[str, str]:

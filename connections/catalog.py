@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from access.decisions import reachable_by
 from access.ways import Way, ways_of
 from accounts.models import Account
+from audit.sessions import recently_cut
 from clusters.tags import tags_of
 from resources.models import Resource
 
@@ -19,6 +20,8 @@ class Entry:
     resource: Resource
     tags: Mapping[str, str]
     ends_at: dt.datetime | None
+    # The account's session with it that was ended by an administrator a moment ago; empty without one.
+    cut_session_id: str
 
 
 def entries(account: Account, at: dt.datetime) -> Sequence[Entry]:
@@ -26,7 +29,11 @@ def entries(account: Account, at: dt.datetime) -> Sequence[Entry]:
     rows = reachable_by(account, at).select_related("cluster").prefetch_related("tags")
     resources = list(rows.order_by("name_folded", "pk")[:MAX_ENTRIES])
     ways = ways_of(account, [resource.pk for resource in resources], at)
-    return [Entry(row, tags_of(list(row.tags.all())), _end(ways[row.pk])) for row in resources]
+    cut = recently_cut(account.pk)
+    return [
+        Entry(row, tags_of(list(row.tags.all())), _end(ways[row.pk]), cut.get(row.pk, ""))
+        for row in resources
+    ]
 
 
 def _end(ways: Sequence[Way]) -> dt.datetime | None:

@@ -175,7 +175,8 @@ class Agent:
         first = list(by_cluster.values())[:_TRIED_OUT]
         problems = dict(await asyncio.gather(*(self._try_one(session, listener.entry) for listener in first)))
         for listener in listeners:
-            listener.note(problems.get(listener.entry.cluster, listener.problem))
+            if (problem := problems.get(listener.entry.cluster)) is not None:
+                listener.note(problem)
 
     async def _try_one(self, session: Session, entry: Entry) -> tuple[str, str]:
         """What is wrong with its cluster; nothing if it answers."""

@@ -26,6 +26,8 @@ class Entry:
     username: str = ""
     database: str = ""
     path: str = ""
+    # Ended by an administrator a moment ago.
+    cut_session_id: str = ""
 
     @classmethod
     def of(cls, message: pb.CatalogEntry) -> "Entry":
@@ -42,6 +44,7 @@ class Entry:
             message.username,
             message.database,
             message.path,
+            message.cut_session_id,
         )
 
 

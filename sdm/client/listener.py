@@ -45,12 +45,22 @@ class Listener:
         # By the relay's key.
         self._open_ones: set[str] = set()
         self._is_unused = asyncio.Event()
-        # What went wrong with the last connection; empty when it went well.
-        self.problem = ""
+        # What went wrong with the last connection.
+        self._problem = ""
+        # Of the session that an administrator had ended when the last connection was made.
+        self._known_cut = ""
 
     @property
     def address(self) -> str:
         return f"{HOST}:{self.entry.local_port}"
+
+    @property
+    def problem(self) -> str:
+        """Of the last connection; empty when it went well."""
+        cut = self.entry.cut_session_id
+        if cut and cut != self._known_cut and not self._problem:
+            return Ending.ENDED_BY_ADMINISTRATOR.sentence
+        return self._problem
 
     @property
     def connections(self) -> int:
@@ -121,6 +131,7 @@ class Listener:
         except BaseException:
             local.close()
             raise
+        self._known_cut = self.entry.cut_session_id
         self.note("")
         self._join(local.detach(), tunnel.detach(), early)
 
@@ -145,6 +156,6 @@ class Listener:
         self._changed()
 
     def note(self, problem: str) -> None:
-        if problem != self.problem:
-            self.problem = problem
+        if problem != self._problem:
+            self._problem = problem
             self._changed()
