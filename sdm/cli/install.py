@@ -146,7 +146,6 @@ def _ask_secret(machine: Machine) -> str:
 
 
 def _files(machine: Machine, environ: dict[str, str]) -> list[File]:
-    config.log_settings(environ)
     if names := service.unprintable(environ):
         raise ConfigError([f"{name} holds a character that a line of text cannot." for name in names])
     settings = config.load(environ)

@@ -15,7 +15,7 @@ from sdm.control_plane.refusals import ControlError
 from sdm.control_plane.where import ControlPlane
 from sdm.exit_codes import ExitCode
 from sdm.worker import listeners
-from sdm.worker.config import Config, ConfigError, load, log_settings, warnings
+from sdm.worker.config import Config, ConfigError, load, warnings
 from sdm.worker.control.calls import Calls
 from sdm.worker.listeners import CannotBind
 from sdm.worker.logs import escaped
@@ -43,7 +43,6 @@ def check(environ: Mapping[str, str]) -> list[Finding]:
     """Up to the first step that makes the next one pointless."""
     found = [Finding("settings", ExitCode.OK, f"Note: {warning}") for warning in warnings(environ)]
     try:
-        log_settings(environ)
         config = load(environ)
         check_files(config)
     except ConfigError as error:

@@ -6,6 +6,7 @@ is allowed.
 
 import difflib
 import ipaddress
+import itertools
 import os
 import re
 import socket
@@ -32,6 +33,7 @@ MAX_FILE = 1 << 20
 # Known to the system that this one stays compatible with; a worker of ours has no use for them yet.
 UNUSED = ("SDM_DISABLE_UPDATE", "SDM_DOCKERIZED")
 SECRETS = ("SDM_PROXY_CLUSTER_ACCESS_KEY", "SDM_PROXY_CLUSTER_SECRET_KEY")
+CERT_FILES = ("SDM_TLS_CERT_FILE", "SDM_TLS_KEY_FILE")
 KNOWN = (
     *SECRETS,
     *(f"{name}_FILE" for name in SECRETS),
@@ -39,8 +41,7 @@ KNOWN = (
     "SDM_APP_CA_PIN",
     "SDM_BIND_ADDRESS",
     "SDM_TLS_CERT_SOURCE",
-    "SDM_TLS_CERT_FILE",
-    "SDM_TLS_KEY_FILE",
+    *CERT_FILES,
     "SDM_TLS_CLIENT_AUTH",
     "SDM_PROXY_PROTOCOL_TRUSTED",
     "SDM_FORWARDED_FOR_TRUSTED",
@@ -108,6 +109,22 @@ class Listen:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+    def overlaps(self, other: "Listen") -> bool:
+        """Whether one machine cannot have both. Port 0 is any that is free."""
+        if self.port != other.port or not self.port:
+            return False
+        return self.host == other.host or self._covers(other) or other._covers(self)
+
+    def _covers(self, other: "Listen") -> bool:
+        match self.host:
+            case "":
+                return True
+            case "0.0.0.0":  # noqa: S104  # compared with
+                return ":" not in other.host
+            case "::":
+                return ":" in other.host
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -144,21 +161,24 @@ def warnings(environ: Mapping[str, str]) -> list[str]:
             continue
         near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.6)
         found.append(f"{name} is not a setting." + (f" Did you mean {near[0]}?" if near else ""))
+    if environ.get("SDM_TLS_CERT_SOURCE", "").strip() != CertSource.FILE:
+        found += [
+            f"{name} is set, and not used without SDM_TLS_CERT_SOURCE=file."
+            for name in CERT_FILES
+            if environ.get(name, "").strip()
+        ]
     return found
 
 
 def log_settings(environ: Mapping[str, str]) -> tuple[LogFormat, bool]:
-    """Read before the rest, so that what is wrong with the rest is logged as wanted."""
-    read = _Reader(environ)
-    chosen = LogFormat(read.choice("SDM_LOG_FORMAT", LogFormat))
-    verbose = read.flag("SDM_VERBOSE")
-    read.finish()
-    return chosen, verbose
+    """Read before the rest, so that what is wrong with the rest is logged as wanted; what is wrong here `load` says."""
+    return _log_settings(_Reader(environ))
 
 
 def load(environ: Mapping[str, str]) -> Config:
     """The configuration that `environ` describes; ConfigError with everything that is wrong with it."""
     read = _Reader(environ)
+    _log_settings(read)
     access_key, secret_key = _keys(read)
     cert_source = CertSource(read.choice("SDM_TLS_CERT_SOURCE", CertSource))
     client_auth = ClientAuth(read.choice("SDM_TLS_CLIENT_AUTH", ClientAuth))
@@ -168,20 +188,21 @@ def load(environ: Mapping[str, str]) -> Config:
             "SDM_TLS_CERT_SOURCE='none' with SDM_TLS_CLIENT_AUTH='direct': without TLS here nobody can be asked for a "
             "certificate. Set SDM_TLS_CLIENT_AUTH=none as well, or another source."
         )
+    bind, probes, metrics = _addresses(read)
     workers = read.integer("SDM_WORKERS", os.cpu_count() or 1, low=1, high=MAX_WORKERS)
     config = Config(
         access_key=access_key,
         secret_key=secret_key,
         control_plane=_control_plane(read),
-        bind=read.listen("SDM_BIND_ADDRESS", DEFAULT_BIND) or Listen("", 0),
+        bind=bind or Listen("", 0),
         cert_source=cert_source,
         cert_file=cert_file,
         key_file=key_file,
         client_auth=client_auth,
         proxy_protocol_trusted=read.networks("SDM_PROXY_PROTOCOL_TRUSTED"),
         forwarded_for_trusted=read.networks("SDM_FORWARDED_FOR_TRUSTED"),
-        probes=read.listen("SDM_ORCHESTRATOR_PROBES"),
-        metrics=read.listen("SDM_METRICS_LISTEN_ADDRESS"),
+        probes=probes,
+        metrics=metrics,
         maintenance_window_start=read.integer("SDM_MAINTENANCE_WINDOW_START", 7, high=23),
         offline_grace=read.integer("SDM_OFFLINE_GRACE", 3600, high=7 * 24 * 3600),
         audit=Audit(read.choice("SDM_AUDIT", Audit)),
@@ -197,6 +218,22 @@ def load(environ: Mapping[str, str]) -> Config:
     )
     read.finish()
     return config
+
+
+def _log_settings(read: "_Reader") -> tuple[LogFormat, bool]:
+    return LogFormat(read.choice("SDM_LOG_FORMAT", LogFormat)), read.flag("SDM_VERBOSE")
+
+
+def _addresses(read: "_Reader") -> list[Listen | None]:
+    """For clients, for probes and for metrics. Two sockets may be bound to one address, and only one of them listen."""
+    names = ("SDM_BIND_ADDRESS", "SDM_ORCHESTRATOR_PROBES", "SDM_METRICS_LISTEN_ADDRESS")
+    found = [read.listen(name, DEFAULT_BIND if name == names[0] else "") for name in names]
+    for (name, one), (other_name, other) in itertools.combinations(zip(names, found, strict=True), 2):
+        if one and other and one.overlaps(other):
+            read.wrong(
+                f"{name}={str(one)!r} and {other_name}={str(other)!r} are the same address: give them different ports."
+            )
+    return found
 
 
 def _keys(read: "_Reader") -> tuple[str, SecretKey]:
@@ -218,9 +255,8 @@ def _keys(read: "_Reader") -> tuple[str, SecretKey]:
 
 
 def _files(read: "_Reader", source: CertSource) -> tuple[Path | None, Path | None]:
-    names = ("SDM_TLS_CERT_FILE", "SDM_TLS_KEY_FILE")
-    values = [read.text(name) for name in names]
-    for name, value in zip(names, values, strict=True):
+    values = [read.text(name) for name in CERT_FILES]
+    for name, value in zip(CERT_FILES, values, strict=True):
         if source is CertSource.FILE and not value:
             read.wrong(f"{name} is missing: with SDM_TLS_CERT_SOURCE='file' it names a file in PEM.")
     cert, key = (Path(value) if value else None for value in values)

@@ -7,7 +7,7 @@ from sdm.exit_codes import ExitCode
 from sdm.worker import listeners, logs, restart
 from sdm.worker.certificate_files import CertificateFiles
 from sdm.worker.channel import Identity
-from sdm.worker.config import CertSource, Config, ConfigError, LogFormat, load, log_settings, warnings
+from sdm.worker.config import CertSource, Config, ConfigError, load, log_settings, warnings
 from sdm.worker.front import raise_descriptor_limit
 from sdm.worker.listeners import CannotBind, Listeners
 from sdm.worker.spool import Run
@@ -20,10 +20,9 @@ log = logging.getLogger(__name__)
 def run(environ: MutableMapping[str, str]) -> ExitCode:
     """Until it is stopped, or cannot go on."""
     left = restart.take_over(environ)
-    logs.set_up(LogFormat.TEXT, verbose=False)
+    log_format, verbose = log_settings(environ)
+    logs.set_up(log_format, verbose=verbose)
     try:
-        log_format, verbose = log_settings(environ)
-        logs.set_up(log_format, verbose=verbose)
         config = load(environ)
         check_files(config)
     except ConfigError as error:

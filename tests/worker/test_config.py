@@ -96,6 +96,46 @@ def test_keys_that_are_none_are_told_before_anything_is_sent(settings: dict[str,
     assert expected in problem
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (":9000", ":9000"),
+        (":9000", "127.0.0.1:9000"),
+        ("0.0.0.0:9000", "127.0.0.1:9000"),
+        ("[::]:9000", "[::1]:9000"),
+        ("localhost:9000", "LOCALHOST:9000"),
+    ],
+)
+def test_two_settings_with_one_address_are_both_named(one: str, other: str):
+    (problem,) = problems(SDM_BIND_ADDRESS=one, SDM_METRICS_LISTEN_ADDRESS=other)
+    assert "SDM_BIND_ADDRESS=" in problem
+    assert "SDM_METRICS_LISTEN_ADDRESS=" in problem
+    assert "are the same address" in problem
+    (problem,) = problems(SDM_ORCHESTRATOR_PROBES=other, SDM_METRICS_LISTEN_ADDRESS=one)
+    assert problem.startswith("SDM_ORCHESTRATOR_PROBES=")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(":0", ":0"), (":1", ":2"), ("127.0.0.1:1", "127.0.0.2:1"), ("0.0.0.0:1", "[::1]:1")],
+)
+def test_addresses_that_one_machine_can_have_together_are_fine(one: str, other: str):
+    assert load(NEEDED | {"SDM_BIND_ADDRESS": one, "SDM_ORCHESTRATOR_PROBES": other}).probes
+
+
+def test_wrong_settings_of_the_log_hide_no_others():
+    found = problems(SDM_LOG_FORMAT="xml", SDM_VERBOSE="loud", SDM_WORKERS="0")
+    assert [problem.partition("=")[0] for problem in found] == [
+        "SDM_LOG_FORMAT",
+        "SDM_VERBOSE",
+        "SDM_WORKERS",
+    ]
+    assert config.log_settings({"SDM_LOG_FORMAT": "xml", "SDM_VERBOSE": "loud"}) == (
+        config.LogFormat.TEXT,
+        False,
+    )
+
+
 def test_keys_come_from_files_too(tmp_path: Path):
     file = tmp_path / "secret"
     file.write_text(SECRET + "\n")
@@ -167,7 +207,13 @@ def test_what_is_no_setting_is_named_with_the_nearest_that_is():
         "SDM_DOCKERIZED is set, and not used by this version.",
         "SDM_ZZZ is not a setting.",
     ]
-    assert config.warnings(dict.fromkeys(config.KNOWN, "x")) == []
+    assert config.warnings(dict.fromkeys(config.KNOWN, "x") | {"SDM_TLS_CERT_SOURCE": "file"}) == []
+
+
+def test_certificate_files_that_nobody_asked_for_are_named():
+    assert config.warnings({"SDM_TLS_CERT_FILE": "/a.pem", "SDM_TLS_KEY_FILE": ""}) == [
+        "SDM_TLS_CERT_FILE is set, and not used without SDM_TLS_CERT_SOURCE=file."
+    ]
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
