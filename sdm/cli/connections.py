@@ -128,7 +128,8 @@ def command(resource: Resource) -> str:
     if kind == "postgres":
         return f"psql -h {host} -p {port} {shlex.quote(resource['database'] or 'postgres')}"
     if kind.startswith("http"):
-        return f"curl http://{host}:{port}{resource['path'] or '/'}"
+        url = f"http://{host}:{port}{resource['path'] or '/'}"
+        return f"curl {shlex.quote(url)}"
     return f"nc {host} {port}"
 
 

@@ -33,6 +33,7 @@ TIMEOUT = 20.0
 _CHUNK = 16 * 1024
 _MAX_HEAD = 16 * 1024
 _MAX_BODY = 16 * 1024
+_MAX_WORDS = 500
 
 
 class TunnelFailed(Exception):
@@ -208,10 +209,16 @@ def _refusal(status: int, body: bytes) -> TunnelFailed:
     """From problem+json (RFC 9457), if that is what it is."""
     try:
         problem = json.loads(body)
-        return TunnelFailed(str(problem["detail"]), reason=str(problem.get("reason", "")), status=status)
+        reason = _plain(str(problem.get("reason", "")))
+        return TunnelFailed(_plain(str(problem["detail"])), reason=reason, status=status)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if status == 404:
             return TunnelFailed(
                 "The worker does not know this kind of request. Is it older than this sdm?", status=404
             )
         return TunnelFailed(f"The cluster answered with status {status}.", status=status)
+
+
+def _plain(text: str) -> str:
+    """A worker's words on one line, with nothing in them that a terminal would obey."""
+    return "".join(each if each.isprintable() else " " for each in text[:_MAX_WORDS])
