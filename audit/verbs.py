@@ -73,6 +73,11 @@ class Verb(StrEnum):
         _CLUSTER,
         "disconnected a worker of proxy cluster {entity}",
     )
+    WORKER_FORGOTTEN = (
+        "proxy worker forgotten",
+        _CLUSTER,
+        "forgot a dead worker of proxy cluster {entity}",
+    )
 
     WORKER_RESTART_REQUESTED = (
         "proxy worker restart requested",

@@ -2,7 +2,8 @@ import datetime as dt
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from clusters.windows import DEFAULT_HOUR
@@ -49,6 +50,7 @@ class Cluster(models.Model):
     class Status(models.TextChoices):
         ONLINE = "online", "Online"
         DEGRADED = "degraded", "Degraded"
+        OFFLINE = "offline", "Offline"
         NO_WORKERS = "no-workers", "No workers"
 
     class Reach(models.TextChoices):
@@ -134,6 +136,19 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         return self.exclude(
             Q(state__in=Worker.GONE) & Q(state_changed_at__lt=timezone.now() - FADE_AFTER),
         )
+
+    def expected(self) -> "WorkerQuerySet":
+        """Those that should be online: all that are shown but those that left, and the dead that came back anew.
+
+        What is started again on a machine after a crash joins as another worker of the same host name.
+        """
+        back = Worker.objects.online().filter(
+            cluster=OuterRef("cluster"),
+            host_name=OuterRef("host_name"),
+            joined_at__gt=Coalesce(OuterRef("last_heartbeat_at"), OuterRef("joined_at")),
+        )
+        left = Q(state=Worker.State.STOPPED)
+        return self.shown().exclude(left).exclude(Q(state=Worker.State.DEAD) & Exists(back))
 
 
 class Worker(models.Model):

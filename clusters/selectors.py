@@ -34,13 +34,17 @@ MAX_WORKERS_SHOWN = 500
 @dataclass(frozen=True, slots=True)
 class WorkerCount:
     online: int
-    shown: int
+    # That should be online: `Worker.objects.expected()`.
+    expected: int
 
     @property
     def status(self) -> Cluster.Status:
         if not self.online:
-            return Cluster.Status.NO_WORKERS
-        return Cluster.Status.ONLINE if self.online == self.shown else Cluster.Status.DEGRADED
+            return Cluster.Status.OFFLINE if self.expected else Cluster.Status.NO_WORKERS
+        return Cluster.Status.ONLINE if self.online == self.expected else Cluster.Status.DEGRADED
+
+    def __str__(self) -> str:
+        return f"{self.online} of {self.expected} worker{'' if self.expected == 1 else 's'} online"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class ClusterHead:
     @property
     def loses_more_than_itself(self) -> bool:
         """Whether deleting the cluster ends or detaches anything else."""
-        return bool(self.resources or self.keys or self.workers.shown)
+        return bool(self.resources or self.keys or self.workers.expected)
 
 
 def cluster_or_404(actor: Actor, cluster_id: str, permission: str = "clusters.view") -> Cluster:
@@ -80,12 +84,12 @@ def cluster_or_404(actor: Actor, cluster_id: str, permission: str = "clusters.vi
 def worker_counts(cluster_ids: Sequence[str]) -> dict[str, WorkerCount]:
     """By cluster id, in one query."""
     counts = (
-        Worker.objects.shown()
+        Worker.objects.expected()
         .filter(cluster__in=cluster_ids)
         .values("cluster_id")
-        .annotate(online=Count("pk", filter=Q(state__in=Worker.ONLINE)), shown=Count("pk"))
+        .annotate(online=Count("pk", filter=Q(state__in=Worker.ONLINE)), expected=Count("pk"))
     )
-    found = {row["cluster_id"]: WorkerCount(row["online"], row["shown"]) for row in counts}
+    found = {row["cluster_id"]: WorkerCount(row["online"], row["expected"]) for row in counts}
     return {cluster_id: found.get(cluster_id, WorkerCount(0, 0)) for cluster_id in cluster_ids}
 
 

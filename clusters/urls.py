@@ -29,6 +29,11 @@ urlpatterns = [
         name="worker-restart-withdrawal",
     ),
     path(
+        "networking/proxy-clusters/<slug:cluster_id>/workers/<slug:worker_id>/forgetting/",
+        worker_views.worker_forgetting,
+        name="worker-forgetting",
+    ),
+    path(
         "networking/proxy-clusters/<slug:cluster_id>/reach/", worker_views.cluster_reach, name="cluster-reach"
     ),
     path(

@@ -1,4 +1,4 @@
-"""What an administrator does on the Workers tab: restart or disconnect a worker, and try the advertised address."""
+"""What an administrator does on the Workers tab: restart, disconnect or forget a worker, and try the address."""
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -10,7 +10,7 @@ from clusters import restarts
 from clusters.reach import reach_check
 from clusters.selectors import cluster_or_404, windows_of
 from clusters.windows import default_windows, expectation
-from clusters.workers import worker_disconnect, worker_or_404
+from clusters.workers import worker_disconnect, worker_forget, worker_or_404
 from ui import messages
 from ui.responses import go, is_fragment_request
 
@@ -53,6 +53,16 @@ def worker_disconnection(request: AccountRequest, cluster_id: str, worker_id: st
     part = "#form" if is_fragment_request(request) else ""
     context = {"worker": worker, "cluster": worker.cluster}
     return render(request, f"clusters/worker_disconnection.html{part}", context)
+
+
+@require_POST
+def worker_forgetting(request: AccountRequest, cluster_id: str, worker_id: str) -> HttpResponse:
+    worker = worker_or_404(request.user, cluster_id, worker_id, "clusters.change")
+    if worker_forget(actor=request.user, worker=worker):
+        messages.success(request, f"{worker.host_name} ({worker.pk}) is forgotten.")
+    else:
+        messages.info(request, f"{worker.host_name} is not dead, so it is kept.")
+    return go(request, "clusters:cluster-workers", cluster_id)
 
 
 @require_POST

@@ -225,6 +225,18 @@ def worker_disconnect(*, actor: Account, worker: Worker) -> bool:
     return True
 
 
+def worker_forget(*, actor: Account, worker: Worker) -> bool:
+    """Whether it was still dead. It is not waited for any more; should it come back, it joins as another."""
+    require(actor, "clusters.change")
+    with transaction.atomic():
+        _lock_clusters([worker.cluster_id])
+        forgotten, _ = Worker.objects.filter(pk=worker.pk, state=Worker.State.DEAD).delete()
+        if forgotten:
+            before = {"worker": worker.pk, "host name": worker.host_name, "state": worker.state}
+            record(actor=actor, verb=Verb.WORKER_FORGOTTEN, entity=worker.cluster, before=before)
+    return bool(forgotten)
+
+
 def workers_of_key_stop(access_key: str) -> int:
     """All that joined with this key stop, dead ones too should they come back; in the key's transaction."""
     running = Worker.objects.filter(access_key=access_key).exclude(state=Worker.State.STOPPED)

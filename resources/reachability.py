@@ -68,13 +68,10 @@ def _has_worker(cluster: Cluster) -> Link:
     workers = worker_counts([cluster.pk])[cluster.pk]
     url = reverse("clusters:cluster-workers", args=[cluster.pk])
     if not workers.online:
-        gone = (
-            f"None of the {workers.shown} workers is online."
-            if workers.shown
-            else "No worker has joined yet."
-        )
+        joined = cluster.workers.exists()
+        gone = f"No worker of {cluster.name} is online." if joined else "No worker has joined yet."
         return Link(State.BAD, gone, "See the workers", url)
-    return Link(State.GOOD, f"{workers.online} of {workers.shown} workers online.")
+    return Link(State.GOOD, f"{workers}.")
 
 
 def _has_secret(resource: Resource, row: CredentialRow) -> Link:

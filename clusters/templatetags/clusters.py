@@ -20,7 +20,12 @@ _ROW = """
   <td data-label="Tags">{}</td>
   <td data-label="Created">{}</td>
 </tr>"""
-_COLOURS = {Cluster.Status.ONLINE: "good", Cluster.Status.DEGRADED: "warn", Cluster.Status.NO_WORKERS: "bad"}
+_COLOURS = {
+    Cluster.Status.ONLINE: "good",
+    Cluster.Status.DEGRADED: "warn",
+    Cluster.Status.OFFLINE: "bad",
+    Cluster.Status.NO_WORKERS: "none",
+}
 
 
 @register.simple_tag
@@ -43,6 +48,11 @@ def _row(row: ClusterRow, url: str) -> SafeString:
 
 
 def _workers(workers: WorkerCount) -> SafeString:
-    if not workers.shown:
-        return cells.status("none", "none")
-    return cells.status(_COLOURS[workers.status], f"{workers.online} of {workers.shown} online")
+    words = f"{workers.online} of {workers.expected} online" if workers.expected else "none"
+    return cells.status(_COLOURS[workers.status], words)
+
+
+@register.filter
+def colour(workers: WorkerCount) -> str:
+    """The class of a status that says how a cluster's workers are."""
+    return _COLOURS[workers.status]

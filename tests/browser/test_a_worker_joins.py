@@ -91,7 +91,7 @@ def test_the_dialog_turns_green_and_a_deleted_key_stops_the_worker(
         expect(dialog.locator("#arrivals")).to_contain_text("Address answers", timeout=30_000)
         assert answer_at(address) == (404, "404 Not Found\n")
         close(dialog)
-        expect(page.get_by_text("1 of 1 workers online")).to_be_visible(timeout=12_000)
+        expect(page.get_by_text("1 of 1 worker online")).to_be_visible(timeout=12_000)
         delete_the_key(page, dialog)
         assert worker.wait(5) == KEY_DELETED
         last = log.read_text().splitlines()[-1]

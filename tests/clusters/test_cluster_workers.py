@@ -37,7 +37,10 @@ def test_a_worker_that_is_gone_fades_after_a_day(bob_client, cluster):
     ("states", "status"),
     [
         ([], Cluster.Status.NO_WORKERS),
-        (["dead"], Cluster.Status.NO_WORKERS),
+        (["stopped"], Cluster.Status.NO_WORKERS),
+        (["dead"], Cluster.Status.OFFLINE),
+        (["restarting"], Cluster.Status.OFFLINE),
+        (["started", "stopped"], Cluster.Status.ONLINE),
         (["started"], Cluster.Status.ONLINE),
         (["started", "awaiting_restart"], Cluster.Status.ONLINE),
         (["started", "restarting"], Cluster.Status.DEGRADED),
@@ -48,6 +51,35 @@ def test_the_status_of_a_cluster_is_that_of_its_workers(cluster, states, status)
     for state in states:
         make_worker(cluster, Worker.State(state))
     assert worker_counts([cluster.pk])[cluster.pk].status == status
+
+
+def test_a_rolling_update_is_no_outage(bob_client, cluster):
+    for state in ("started", "started", "stopped", "stopped"):
+        make_worker(cluster, Worker.State(state))
+    assert "2 of 2 workers online" in bob_client.get(url(cluster)).content.decode()
+    assert "2 of 2 online" in bob_client.get("/networking/proxy-clusters/").content.decode()
+
+
+def test_a_dead_worker_counts_until_its_host_is_back_or_a_day_has_gone(cluster):
+    heard = timezone.now() - dt.timedelta(minutes=2)
+    dead = make_worker(cluster, Worker.State.DEAD, host_name="a", last_heartbeat_at=heard)
+    make_worker(cluster, host_name="a", joined_at=heard - dt.timedelta(hours=1))  # beside it all the time
+    make_worker(make_cluster(), host_name="a")  # elsewhere
+    make_worker(cluster, host_name="b")
+    assert str(worker_counts([cluster.pk])[cluster.pk]) == "2 of 3 workers online"
+    back = make_worker(cluster, host_name="a")
+    assert str(worker_counts([cluster.pk])[cluster.pk]) == "3 of 3 workers online"
+    back.delete()
+    Worker.objects.filter(pk=dead.pk).update(state_changed_at=timezone.now() - dt.timedelta(hours=25))
+    assert str(worker_counts([cluster.pk])[cluster.pk]) == "2 of 2 workers online"
+
+
+def test_without_any_online_it_is_offline(bob_client, cluster):
+    make_worker(cluster, Worker.State.DEAD)
+    page = bob_client.get(url(cluster)).content.decode()
+    assert ">Offline<" in page
+    assert "0 of 1 worker online" in page
+    assert "No workers" not in page
 
 
 def test_live_parts_answer_304_while_nothing_changed(bob_client, cluster):

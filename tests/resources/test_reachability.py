@@ -39,7 +39,7 @@ def test_each_link_in_turn(alice_client, resource):
     resource.credentials.all().delete()
     assert broken(alice_client, resource) == "Password is not set."
     Worker.objects.update(state=Worker.State.DEAD)
-    assert broken(alice_client, resource) == "None of the 1 workers is online."
+    assert broken(alice_client, resource) == f"No worker of {resource.cluster.name} is online."
     Worker.objects.all().delete()
     assert broken(alice_client, resource) == "No worker has joined yet."
     ClusterKey.objects.all().delete()
