@@ -71,10 +71,13 @@ def install(
         files = _files(machine, _completed(machine, environ))
     except ConfigError as error:
         return _refuse(error.problems, ExitCode.CONFIGURATION)
+    warnings = config.warnings(environ)
+    for warning in warnings:
+        click.echo(f"sdm: Note: {warning}", err=True)
     if dry_run:
-        click.echo(_plan_json(files, obstacles) if as_json else _plan(files, obstacles))
-        return ExitCode.OK
-    return _apply(machine, files, as_json=as_json)
+        click.echo(_plan_json(files, obstacles, warnings) if as_json else _plan(files, obstacles))
+        return ExitCode.FAILURE if obstacles else ExitCode.OK
+    return _apply(machine, files, warnings, as_json=as_json)
 
 
 def _refuse(problems: list[str], code: ExitCode) -> ExitCode:
@@ -167,16 +170,17 @@ def _plan(files: list[File], obstacles: list[str]) -> str:
     return "\n".join([*shown, "\n".join(map(shlex.join, COMMANDS))])
 
 
-def _plan_json(files: list[File], obstacles: list[str]) -> str:
+def _plan_json(files: list[File], obstacles: list[str], warnings: list[str]) -> str:
     shown = [{"path": file.path, "mode": f"{file.mode:o}", "text": file.shown} for file in files]
     commands = [list(command) for command in COMMANDS]
-    return json.dumps({"files": shown, "commands": commands, "obstacles": obstacles}, indent=2)
+    plan = {"files": shown, "commands": commands, "obstacles": obstacles, "warnings": warnings}
+    return json.dumps(plan, indent=2)
 
 
 # --- Doing it ---------------------------------------------------------------------------------
 
 
-def _apply(machine: Machine, files: list[File], *, as_json: bool) -> ExitCode:
+def _apply(machine: Machine, files: list[File], warnings: list[str], *, as_json: bool) -> ExitCode:
     written = []
     try:
         for file in files:
@@ -190,7 +194,9 @@ def _apply(machine: Machine, files: list[File], *, as_json: bool) -> ExitCode:
             words = f"`{shlex.join(command)}` ended with {code}. The files are written; what it said stands above."
             return _refuse([words], ExitCode.FAILURE)
     if as_json:
-        click.echo(json.dumps({"service": service.SERVICE, "written": written}, indent=2))
+        click.echo(
+            json.dumps({"service": service.SERVICE, "written": written, "warnings": warnings}, indent=2)
+        )
     else:
         click.echo(f"The service {service.SERVICE} is started, and starts with the machine.")
         click.echo(f"How it joins its cluster: journalctl --unit {service.SERVICE} --follow")

@@ -177,7 +177,7 @@ def test_a_program_that_the_service_cannot_read_is_refused(root: Path, place: st
 def test_a_dry_run_changes_nothing_and_shows_all_but_the_secret(root: Path, capsys):
     before = sorted(root.rglob("*"))
     machine = Pretended(root, SETTINGS, uid=1000)
-    assert run(machine, "--worker", "--dry-run") == ExitCode.OK
+    assert run(machine, "--worker", "--dry-run") == ExitCode.FAILURE, "it would be refused"
     said = capsys.readouterr().out
     assert sorted(root.rglob("*")) == before
     assert machine.called == []
@@ -204,6 +204,18 @@ def test_a_dry_run_as_json_says_the_same(root: Path, capsys):
     ]
     assert plan["commands"] == [list(command) for command in COMMANDS]
     assert plan["obstacles"] == []
+    assert plan["warnings"] == []
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",), ("--json",), ("--dry-run", "--json")])
+def test_what_is_no_setting_is_said_with_the_nearest_that_is(root: Path, words: tuple[str, ...], capsys):
+    machine = Pretended(root, {**SETTINGS, "SDM_BIND_ADRESS": ":443"})
+    assert run(machine, "--worker", *words) == ExitCode.OK
+    said = capsys.readouterr()
+    warning = "SDM_BIND_ADRESS is not a setting. Did you mean SDM_BIND_ADDRESS?"
+    assert f"sdm: Note: {warning}" in said.err
+    if "--json" in words:
+        assert json.loads(said.out)["warnings"] == [warning]
 
 
 def test_the_second_time_it_says_what_changes_and_keeps_what_was_there(root: Path, capsys):
