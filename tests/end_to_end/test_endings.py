@@ -37,12 +37,14 @@ def a_prompt(product: Product, resource: str = "orders") -> Iterator[Live]:
     with Psql(["-h", "127.0.0.1", "-p", str(product.machine.port(resource))]) as psql:
         psql.ask("SELECT 'rea' || 'dy';", "ready")
         # It is at work when it is cut: psql says what it hears at once.
+        before = sleeping(product, resource)
         psql.say("SELECT pg_sleep(600);")
-        began = len(product.office("queries", resource=resource, text="SELECT pg_sleep(600)"))
-        product.office.until(
-            lambda: len(product.office("queries", resource=resource, text="SELECT pg_sleep(600)")) >= began
-        )
+        product.office.until(lambda: sleeping(product, resource) > before)
         yield Live(resource, lambda: psql.hear("server closed the connection"))
+
+
+def sleeping(product: Product, resource: str) -> int:
+    return len(product.office("queries", resource=resource, text="SELECT pg_sleep(600)"))
 
 
 @contextmanager
@@ -170,6 +172,16 @@ def test_a_session_that_is_ended_in_the_console_says_so_in_psql(product: Product
     assert ended(product, "orders", session_id)["ending"] == Ending.ENDED_BY_ADMINISTRATOR
     # The next one is nobody's business.
     usable(product)
+
+
+def test_a_session_that_is_ended_is_explained_by_sdm_status(product: Product):
+    with a_stream(product) as live:
+        product.office("end_session", session_id=running(product, "echo"))
+        live.end()
+    product.office.until(lambda: product.machine.resource("echo")["problem"])
+    assert Ending.ENDED_BY_ADMINISTRATOR.sentence in product.machine.run("status").stdout
+    usable(product)
+    assert not product.machine.resource("echo")["problem"]
 
 
 @contextmanager

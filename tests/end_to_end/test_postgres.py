@@ -69,9 +69,9 @@ def test_wrong_sql_is_answered_by_the_server(product: Product):
 
 def test_ctrl_c_cancels_what_the_server_does(product: Product):
     with Psql(arguments(product)) as session:
-        session.say("SELECT pg_sleep(600);")
+        session.say("SELECT pg_sleep(602);")
         product.office.until(
-            lambda: product.office("queries", resource="orders", text="SELECT pg_sleep(600)")
+            lambda: product.office("queries", resource="orders", text="SELECT pg_sleep(602)")
         )
         began = time.monotonic()
         session.process.send_signal(signal.SIGINT)
