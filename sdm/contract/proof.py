@@ -36,6 +36,8 @@ _HEAD = struct.Struct("!BQH")
 # The year 9999, which datetime still knows.
 _LATEST = 253_402_300_799_000
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
+# Those of certificates of ours. On others strangers could have us calculate for many times as long.
+_CURVES = (ec.SECP256R1, ec.SECP384R1)
 
 
 class BadProof(ValueError):
@@ -60,7 +62,7 @@ class Proof:
     def check(self, method: str, request: bytes) -> bytes:
         """Raise BadProof unless the certificate's key signed this call. What was signed differs with every call."""
         key = self.certificate.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey):
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, _CURVES):
             raise BadProof("The certificate's key is of a kind that is not used here.")
         signed = _call(self.certificate, self.milliseconds, method, request)
         try:

@@ -4,7 +4,10 @@ import base64
 import datetime as dt
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,3 +76,14 @@ def test_every_reason_says_what_happened_and_what_follows(reason: Reason):
     assert reason.sentence.endswith((".", "?"))
     assert reason.may_retry == (reason.then is not Then.END)
     assert reason.isascii()
+
+
+def test_a_key_of_a_kind_that_is_never_given_is_not_even_tried():
+    """A stranger makes certificates of any kind: some keys take many times as long to check."""
+    key = ec.generate_private_key(ec.BrainpoolP512R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + dt.timedelta(days=1))
+    certificate = builder.sign(key, hashes.SHA256())
+    given = proof.read(proof.of_call(key, certificate, method="/service/Method", request=b"", at=NOW))
+    with pytest.raises(BadProof, match="not used here"):
+        given.check("/service/Method", b"")
