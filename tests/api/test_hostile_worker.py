@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -310,3 +311,35 @@ def test_what_fails_inside_the_decision_is_refused_and_recorded(
     assert (reason, words) == (Reason.NO_ACCESS, Refusal.ERROR.sentence)
     denied = Activity.objects.get(verb=Verb.ACCESS_REFUSED)
     assert denied.after is not None and denied.after["reason"] == Refusal.ERROR.value
+
+
+def test_a_database_that_takes_nothing_lets_nobody_in_and_loses_no_record(
+    ground: Ground, charlie: Account, resource: Resource, monkeypatch: pytest.MonkeyPatch
+):
+    """Read-only, or full: what is refused cannot be recorded then, and is refused all the same."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("attempt to write a readonly database at /secret/place")
+
+    async def scene(ground: Ground) -> list[tuple[Reason | None, str]]:
+        client, worker = SimulatedClient.at(ground.port), await joined(ground)
+        await client.log_in(charlie)
+        ticket = (await client.ticket(resource.pk)).ticket
+        await act(lambda: charlie.attachments.all().delete())
+        told = records(charlie.pk, resource.pk, b"SELECT 1")
+        with monkeypatch.context() as patch:
+            patch.setattr("access.giving.record", fail)
+            patch.setattr("audit.storing.Session.objects.bulk_create", fail)
+            found = [
+                await refusal(client.ticket(resource.pk)),
+                await refusal(lease(worker, ticket, client)),
+                await refusal(deliver(worker, *told)),
+            ]
+        assert not await act(Session.objects.exists)
+        await deliver(worker, *told)
+        return found
+
+    found = ground.run(scene)
+    assert {reason for reason, _ in found} == {Reason.UNAVAILABLE}
+    assert "readonly" not in str(found) and "secret" not in str(found)
+    assert Query.objects.get().text == "SELECT 1"
