@@ -91,8 +91,8 @@ class Taking:
 
     ending: Ending
     take: Callable[[Product], object]
-    give_back: Callable[[Product], object] = lambda product: None
-    words: str = ""
+    give_back: Callable[[Product], object]
+    words: str
 
 
 def _login_again(product: Product) -> None:
@@ -105,14 +105,19 @@ TAKINGS = {
         Ending.ACCESS_REMOVED,
         lambda product: product.office("detach"),
         lambda product: product.office("attach"),
+        "No role and no temporary access",
     ),
     "person suspended": Taking(
-        Ending.SUSPENDED, lambda product: product.office("suspend"), _login_again, "suspended"
+        Ending.SUSPENDED,
+        lambda product: product.office("suspend"),
+        _login_again,
+        "The account alice@example.com is suspended.",
     ),
     "sdm logout": Taking(
         Ending.LOGGED_OUT,
         lambda product: product.machine.run("logout"),
         lambda product: product.login_again(),
+        "This machine was logged out.",
     ),
 }
 
@@ -130,7 +135,7 @@ def test_what_is_taken_away_ends_at_once_with_a_reason(product: Product, name: s
             said = {live.resource: live.end() for live in lives}
         for resource, session_id in before.items():
             assert ended(product, resource, session_id)["ending"] == taking.ending
-        assert taking.words in said["orders"]
+        assert f"FATAL:  {taking.words}" in said["orders"]
 
 
 def test_a_resource_that_is_detached_ends_what_runs(product: Product):
