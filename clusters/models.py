@@ -17,6 +17,8 @@ MAX_TAGS = 50
 MAX_TAG_KEY = 128
 MAX_TAG_VALUE = 256
 MAX_NAME = 63
+# With an address in it, which may be long.
+MAX_REACH_WORDS = 1000
 
 # A worker that is gone is shown for this long.
 FADE_AFTER = dt.timedelta(days=1)
@@ -83,7 +85,7 @@ class Cluster(models.Model):
     configuration_digest = models.CharField(max_length=64, default="", editable=False)
     # What was found when the advertised address was tried last (`clusters.reach`).
     reach = models.CharField(max_length=16, choices=Reach.choices, default=Reach.UNTRIED, editable=False)
-    reach_words = models.CharField(max_length=300, default="", editable=False)
+    reach_words = models.CharField(max_length=MAX_REACH_WORDS, default="", editable=False)
     reach_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:

@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from authority.models import Purpose
 from authority.selectors import trusted
-from clusters.models import Cluster
+from clusters.models import MAX_REACH_WORDS, Cluster
 from sdm.contract.address import Address
 from sdm.pki import chain
+from sdm.pki.csr import UNREADABLE
 from sdm.pki.names import Kind
 
 Reach = Cluster.Reach
@@ -91,15 +92,45 @@ def _handshake(address: Address, found: list[_Found]) -> x509.Certificate:
             with _anybody().wrap_socket(plain, server_hostname=host) as encrypted:
                 der = encrypted.getpeercert(binary_form=True)
         except (OSError, ValueError) as error:
-            raise _Failed(
-                Reach.TLS,
-                f"Something accepts connections at {address}, and does not speak TLS. Is it a worker, or a balancer "
-                "that passes TCP through to one?",
-            ) from error
+            raise _Failed(Reach.TLS, _without_tls(address, error)) from error
     try:
         return x509.load_der_x509_certificate(der or b"")
     except ValueError as error:
-        raise _Failed(Reach.CERTIFICATE, f"What answers at {address} shows no usable certificate.") from error
+        raise _Failed(Reach.CERTIFICATE, _unreadable(address)) from error
+
+
+def _without_tls(address: Address, error: Exception) -> str:
+    """Why there is no TLS, and what of a worker's or a balancer's settings leads to that."""
+    if isinstance(error, TimeoutError):
+        return (
+            f"Something accepts connections at {address}, and then says nothing. It does not seem to be a worker: "
+            "correct the address, or look whether the balancer there passes TCP on to one."
+        )
+    reason = error.reason or "" if isinstance(error, ssl.SSLError) else ""
+    if "ALERT" in reason:
+        return (
+            f"Something speaks TLS at {address}, and refuses the control plane ({reason.lower().replace('_', ' ')}). "
+            "A worker would not: another server, or a balancer with rules of its own, answers there."
+        )
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return (
+            f"Something answers at {address}, and not in TLS. If it is a worker with SDM_TLS_CERT_SOURCE=none, "
+            "advertise the balancer that ends TLS before it instead, or remove that setting. Otherwise another server "
+            "answers there: correct the address."
+        )
+    return (
+        f"Something accepts connections at {address}, and hangs up before TLS begins. A worker does that when it "
+        "expects a PROXY header from where the control plane is: name only the balancers in its "
+        "SDM_PROXY_PROTOCOL_TRUSTED. A worker with SDM_TLS_CERT_SOURCE=none does it without a balancer that ends TLS "
+        "before it, and a balancer while it knows of no healthy worker."
+    )
+
+
+def _unreadable(address: Address) -> str:
+    return (
+        f"What answers at {address} shows a certificate that cannot be read. It is no certificate of this control "
+        "plane: correct the address, or what the worker's SDM_TLS_CERT_FILE or the balancer shows."
+    )
 
 
 def _connect(address: Address, found: list[_Found]) -> socket.socket:
@@ -131,16 +162,44 @@ def _judge(address: Address, leaf: x509.Certificate, cluster_id: str, at: dt.dat
     authorities = chain.trust(Kind.WORKER, trusted(Purpose.WORKER))
     try:
         authorities.verify_worker(leaf, cluster_id=cluster_id, at=at)
-    except chain.UnknownAuthority:
-        return Finding(
-            Reach.FOREIGN,
-            f"{address} answers with a certificate that was not made here. That is right where workers use files of "
-            "their own, or a balancer ends TLS; otherwise something else answers there.",
-        )
+    except (chain.Unreadable, chain.IsAuthority, chain.UnknownAuthority):
+        return _stranger(address, leaf, at)
     except chain.WrongIdentity:
         words = f"A worker of another cluster answers at {address}. Correct the address, or the balancer behind it."
         return Finding(Reach.CLUSTER, words)
+    except chain.Expired as error:
+        words = (
+            f"A worker answers at {address}, cut off from this control plane. {error} Workers renew theirs in time: "
+            "look into its log, and start it anew."
+        )
+        return Finding(Reach.CERTIFICATE, words)
     except chain.Untrusted as error:
-        words = f"A worker answers at {address} with a certificate that is not accepted: {error}"
-        return Finding(Reach.CERTIFICATE, words[:300])
+        words = (
+            f"What answers at {address} has a certificate of this control plane that is not accepted. {error}"
+        )
+        return Finding(Reach.CERTIFICATE, words[:MAX_REACH_WORDS])
     return Finding(Reach.GOOD, f"A worker of this cluster answers at {address}.")
+
+
+def _stranger(address: Address, leaf: x509.Certificate, at: dt.datetime) -> Finding:
+    """None of our authorities made this: a worker's own file, a balancer's, or somebody else's altogether."""
+    try:
+        begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+        itself = leaf.issuer == leaf.subject
+    except UNREADABLE:
+        return Finding(Reach.CERTIFICATE, _unreadable(address))
+    shows = f"What answers at {address} shows a certificate that this control plane did not make"
+    if at > ends or at < begins:
+        when = (
+            f"expired on {ends:%Y-%m-%d %H:%M} UTC" if at > ends else f"begins on {begins:%Y-%m-%d %H:%M} UTC"
+        )
+        words = (
+            f"{shows}, and that {when}. If it is a worker with SDM_TLS_CERT_SOURCE=file, or a balancer that ends TLS, "
+            "replace it there. Otherwise another server answers: correct the address."
+        )
+        return Finding(Reach.CERTIFICATE, words)
+    words = (
+        f"{shows}{': it is signed by itself' if itself else ''}. That is as it should be where a worker has "
+        "SDM_TLS_CERT_SOURCE=file, or a balancer ends TLS. Otherwise another server answers: correct the address."
+    )
+    return Finding(Reach.FOREIGN, words)

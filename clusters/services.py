@@ -57,6 +57,9 @@ def cluster_update(
         raise_version(
             cluster, version, name=name, name_folded=name.casefold(), address=str(address), host=address.host
         )
+        if before["address"] != str(address):  # what was found is another address's
+            untried = {"reach": Cluster.Reach.UNTRIED, "reach_words": "", "reach_at": None}
+            Cluster.objects.filter(pk=cluster.pk).update(**untried)
         replace_tags(cluster.tags, tags)
         publish(cluster_topic(cluster.pk))
         was, now = changes(before, wanted)
