@@ -88,7 +88,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ans
                 return
             writer.write(json.dumps(message).encode() + b"\n")
             await writer.drain()
-    except (OSError, ValueError, TimeoutError):
+    except (OSError, ValueError, RecursionError, TimeoutError):
         return  # it is no request, or nobody waits for the answer
     finally:
         writer.close()
