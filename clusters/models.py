@@ -224,8 +224,12 @@ class Worker(models.Model):
         return self.state in self.RESTART_PENDING
 
     @property
-    def stopped_because(self) -> str:
-        return Reason(self.stopped_reason).sentence if self.stopped_reason else ""
+    def gone_because(self) -> str:
+        if self.stopped_reason:
+            return Reason(self.stopped_reason).sentence
+        if self.state == self.State.DEAD:
+            return "It missed three heartbeats: its process, its machine or the network between has failed."
+        return "It was ended where it ran." if self.is_gone else ""
 
 
 class RetiredKey(models.Model):

@@ -36,15 +36,23 @@ class WorkerCount:
     online: int
     # That should be online: `Worker.objects.expected()`.
     expected: int
+    # Online, with something that an operator should know.
+    troubled: int = 0
 
     @property
     def status(self) -> Cluster.Status:
         if not self.online:
             return Cluster.Status.OFFLINE if self.expected else Cluster.Status.NO_WORKERS
-        return Cluster.Status.ONLINE if self.online == self.expected else Cluster.Status.DEGRADED
+        is_well = self.online == self.expected and not self.troubled
+        return Cluster.Status.ONLINE if is_well else Cluster.Status.DEGRADED
+
+    @property
+    def trouble(self) -> str:
+        return f", {self.troubled} with a problem" if self.troubled else ""
 
     def __str__(self) -> str:
-        return f"{self.online} of {self.expected} worker{'' if self.expected == 1 else 's'} online"
+        plural = "" if self.expected == 1 else "s"
+        return f"{self.online} of {self.expected} worker{plural} online{self.trouble}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +91,20 @@ def cluster_or_404(actor: Actor, cluster_id: str, permission: str = "clusters.vi
 
 def worker_counts(cluster_ids: Sequence[str]) -> dict[str, WorkerCount]:
     """By cluster id, in one query."""
+    online = Q(state__in=Worker.ONLINE)
     counts = (
         Worker.objects.expected()
         .filter(cluster__in=cluster_ids)
         .values("cluster_id")
-        .annotate(online=Count("pk", filter=Q(state__in=Worker.ONLINE)), expected=Count("pk"))
+        .annotate(
+            online=Count("pk", filter=online),
+            expected=Count("pk"),
+            troubled=Count("pk", filter=online & ~Q(problems=[])),
+        )
     )
-    found = {row["cluster_id"]: WorkerCount(row["online"], row["expected"]) for row in counts}
+    found = {
+        row["cluster_id"]: WorkerCount(row["online"], row["expected"], row["troubled"]) for row in counts
+    }
     return {cluster_id: found.get(cluster_id, WorkerCount(0, 0)) for cluster_id in cluster_ids}
 
 
@@ -130,6 +145,12 @@ def workers_of(cluster: Cluster) -> Sequence[Worker]:
     """Those that run first, the one that joined last on top; the gone ones until they have faded."""
     rank = Case(When(state__in=Worker.GONE, then=1), default=0)
     return list(cluster.workers.shown().order_by(rank, "-joined_at", "pk")[:MAX_WORKERS_SHOWN])
+
+
+def reach_is_of_now(cluster: Cluster, workers: Sequence[Worker]) -> bool:
+    """Whether the address was tried after the last of these workers came, went or changed otherwise."""
+    tried = cluster.reach_at
+    return tried is not None and all(worker.state_changed_at <= tried for worker in workers)
 
 
 def windows_of(cluster_id: str) -> list[WindowRule]:

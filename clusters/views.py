@@ -94,7 +94,11 @@ def cluster_workers(request: AccountRequest, cluster_id: str) -> HttpResponse:
     cluster = selectors.cluster_or_404(request.user, cluster_id)
     workers = selectors.workers_of(cluster)
     expected = selectors.restarts_expected(cluster, workers, timezone.now())
-    context = {"rows": [(worker, expected.get(worker.pk)) for worker in workers]}
+    context = {
+        "rows": [(worker, expected.get(worker.pk)) for worker in workers],
+        "is_online": any(worker.is_online for worker in workers),
+        "reach_is_of_now": selectors.reach_is_of_now(cluster, workers),
+    }
     if is_fragment_request(request):
         return live_response(
             request, "clusters/cluster_workers.html#workers", {**context, "cluster": cluster}

@@ -36,6 +36,8 @@ MISSED_HEARTBEATS = 3.5
 KEPT_FOR = dt.timedelta(days=30)
 # In one transaction, so that SQLite's other writers have their turn.
 BATCH = 500
+# What a worker that is gone carries, whatever it said last.
+NO_LOAD = {"connections": 0, "cpu_percent": 0}
 
 
 class Refused(Exception):
@@ -170,10 +172,10 @@ def _apply(reports: Mapping[str, Report], at: dt.datetime) -> None:
 
 
 def _differences(worker: Worker, report: Report, at: dt.datetime) -> dict[str, Any]:
+    runs = report.state not in Worker.GONE
     said = {
         "state": report.state,
-        "connections": report.connections,
-        "cpu_percent": report.cpu_percent,
+        **({"connections": report.connections, "cpu_percent": report.cpu_percent} if runs else NO_LOAD),
         "configuration_generation": report.configuration_generation,
         "problems": list(report.problems),
         "version": report.version or worker.version,
@@ -250,7 +252,7 @@ def workers_of_key_stop(access_key: str) -> int:
 def _set_state(workers: "QuerySet[Worker]", state: Worker.State, **values: str) -> int:
     clusters = _lock_clusters(workers.values_list("cluster_id", flat=True).distinct())
     ids = list(workers.values_list("pk", flat=True))
-    changed = workers.update(state=state, state_changed_at=timezone.now(), connections=0, **values)
+    changed = workers.update(state=state, state_changed_at=timezone.now(), **NO_LOAD, **values)
     if state in Worker.GONE:
         sessions_lost(ids)
     for cluster in clusters:

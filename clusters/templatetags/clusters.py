@@ -48,7 +48,7 @@ def _row(row: ClusterRow, url: str) -> SafeString:
 
 
 def _workers(workers: WorkerCount) -> SafeString:
-    words = f"{workers.online} of {workers.expected} online" if workers.expected else "none"
+    words = f"{workers.online} of {workers.expected} online{workers.trouble}" if workers.expected else "none"
     return cells.status(_COLOURS[workers.status], words)
 
 
