@@ -36,6 +36,18 @@ def test_help_of_the_worker_loads_little():
     assert not HEAVY & set(run(code))
 
 
+@pytest.mark.parametrize("package", ["sdm", "api"])
+@pytest.mark.parametrize(("chosen", "used"), [(None, "NONE"), ("DEBUG", "DEBUG")])
+def test_grpc_writes_nothing_past_our_log_unless_told_to(
+    package: str, chosen: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+    if chosen:
+        monkeypatch.setenv("GRPC_VERBOSITY", chosen)
+    code = f"import os, sys, {package}; print(os.environ['GRPC_VERBOSITY'], 'grpc' in sys.modules)"
+    assert run(code) == [used, "False"]
+
+
 def loaded(package: str) -> list[str]:
     return run(LIST, package)
 
