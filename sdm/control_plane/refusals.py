@@ -1,5 +1,6 @@
 """What an error of a call means: the reason that the control plane gives, or that it could not be asked."""
 
+import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -9,7 +10,23 @@ from grpc import aio
 from sdm.contract import reasons
 from sdm.contract.reasons import Reason
 
+log = logging.getLogger(__name__)
+
 R = TypeVar("R")
+
+_BROKE_OFF = "The connection to the control plane at {name} broke off."
+NOT_OURS = "{name} answers, but not as a control plane's API: is this the console's own port?"
+_WITHOUT_A_WORD = {
+    grpc.StatusCode.UNAVAILABLE: _BROKE_OFF,
+    grpc.StatusCode.CANCELLED: _BROKE_OFF,
+    # What is sent at the moment of a refusal makes gRPC forget the refusal; the next attempt hears it.
+    grpc.StatusCode.INTERNAL: _BROKE_OFF,
+    grpc.StatusCode.DEADLINE_EXCEEDED: "The control plane at {name} does not answer in time.",
+    # What gRPC makes of the statuses of other sites.
+    grpc.StatusCode.UNIMPLEMENTED: NOT_OURS,
+    grpc.StatusCode.UNAUTHENTICATED: NOT_OURS,
+    grpc.StatusCode.PERMISSION_DENIED: NOT_OURS,
+}
 
 
 class ControlError(Exception):
@@ -18,6 +35,13 @@ class ControlError(Exception):
     def __init__(self, reason: Reason, message: str = "") -> None:
         super().__init__(message or reason.sentence)
         self.reason = reason
+
+
+class NoAnswer(ControlError):
+    """Nobody answered who could have refused; whoever wants to know why has to look."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.UNAVAILABLE, message)
 
 
 async def answer(call: Awaitable[R], name: str) -> R:
@@ -31,12 +55,11 @@ async def answer(call: Awaitable[R], name: str) -> R:
 def refusal(error: aio.AioRpcError, name: str) -> ControlError:
     words = dict(error.trailing_metadata() or ())
     word, details = words.get(reasons.METADATA), error.details() or ""
-    if error.code() is grpc.StatusCode.INTERNAL and word is None:
-        # What is sent at the moment of a refusal makes gRPC forget the refusal; the next attempt hears it.
-        return ControlError(Reason.UNAVAILABLE, f"The stream to the control plane at {name} broke off.")
     if word is None:
-        why = details or error.code().name
-        return ControlError(Reason.UNAVAILABLE, f"The control plane at {name} does not answer: {why}.")
+        log.debug("gRPC says: %s %s", error.code().name, details)
+        failed = "The control plane at {name} fails: {why}."
+        sentence = _WITHOUT_A_WORD.get(error.code(), failed)
+        return NoAnswer(sentence.format(name=name, why=details or error.code().name))
     try:
         return ControlError(Reason(str(word)), details)
     except ValueError:

@@ -5,10 +5,12 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 import venv
 import zipfile
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -85,17 +87,25 @@ def test_a_check_that_finds_nothing_joins_nothing(
     assert plane.secret_key.reveal() not in str(found)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"], ids=["in the clear", "over TLS"])
 def test_a_check_names_the_pin_that_is_missing(
-    settings: pytest.MonkeyPatch, plane: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    host: str,
+    settings: pytest.MonkeyPatch,
+    plane: ControlPlane,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ):
     plane.down()
     leaf, key = plane.workers.host(tmp_path)
     plane.tls = (key.read_bytes(), leaf.read_bytes() + pem(plane.workers.certificate))
     plane.up()
+    settings.setenv("SDM_APP_DOMAIN", f"{host}:{plane.port}")
     code, found = check(capsys)
     assert code == ExitCode.UNAVAILABLE
     pin = f"sha256:{plane.workers.certificate.fingerprint(hashes.SHA256()).hex()}"
-    assert f"It speaks TLS, under the authority {pin}." in found["control plane"]
+    told = found["control plane"]
+    assert f"a certificate that no public authority signed: set SDM_APP_CA_PIN to {pin}, and compare" in told
+    settings.setenv("SDM_APP_DOMAIN", f"127.0.0.1:{plane.port}")
     settings.setenv("SDM_APP_CA_PIN", pin)
     assert check(capsys)[0] == ExitCode.OK
 
@@ -134,21 +144,33 @@ def test_a_check_names_a_taken_address(settings: pytest.MonkeyPatch, capsys: pyt
 def test_a_check_names_a_control_plane_that_is_not_there(
     settings: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    settings.setenv("SDM_APP_DOMAIN", f"127.0.0.1:{free_port()}")
+    where = f"127.0.0.1:{free_port()}"
+    settings.setenv("SDM_APP_DOMAIN", where)
     code, found = check(capsys)
     assert code == ExitCode.UNAVAILABLE
-    assert list(found) == ["connection"]
+    assert found == {"connection": f"Nobody listens at {where}."}
 
 
-def test_a_check_names_something_else_that_answers_there(
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+
+def test_a_check_names_a_website_that_answers_there(
     settings: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        settings.setenv("SDM_APP_DOMAIN", f"127.0.0.1:{other.getsockname()[1]}")
+    with HTTPServer(("127.0.0.1", 0), Page) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        where = f"127.0.0.1:{site.server_port}"
+        settings.setenv("SDM_APP_DOMAIN", where)
+        code, found = check(capsys)
+        assert code == ExitCode.UNAVAILABLE
+        assert f"{where} answers, but not as a control plane's API: is this the console's" in str(found)
         settings.setenv("SDM_APP_CA_PIN", "0" * 64)
-        other.close()
-        code, _ = check(capsys)
-    assert code == ExitCode.UNAVAILABLE
+        code, found = check(capsys)
+        assert code == ExitCode.UNAVAILABLE
+        assert f"{where} answers, but does not speak TLS" in str(found)
+        site.shutdown()
 
 
 def test_a_check_names_a_key_that_is_refused(

@@ -1,5 +1,6 @@
 """The control link, with real processes on one side and the real protocol on the other."""
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -13,8 +14,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sdm.contract.keys import SecretKey
 from sdm.contract.reasons import Reason, Then
 from sdm.contract.v1 import workers_pb2 as pb
+from sdm.control_plane import connection, where
+from sdm.control_plane.refusals import ControlError
 from sdm.exit_codes import ExitCode
 from sdm.pki.names import Kind
+from sdm.worker.control.calls import Calls
+from tests.house.checkout import free_port
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import Authority, ControlPlane
 from tests.worker.processes import is_the_answer, request
@@ -100,6 +105,45 @@ def test_it_keeps_serving_while_the_control_plane_is_away_and_comes_back(
     worker.until(lambda: worker.log.count("Connected") == 2)
     assert plane.calls.count("Register") == 1
     assert " error " not in worker.log
+
+
+def test_why_it_cannot_join_is_said_in_words(start: StartWorker, plane: ControlPlane):
+    plane.down()
+    worker = start()
+    worker.until(lambda: f"Nobody listens at 127.0.0.1:{plane.port}. Trying again in" in worker.log)
+    # Its own metrics are a website like the console's.
+    site = free_port()
+    other = start(SDM_METRICS_LISTEN_ADDRESS=f"127.0.0.1:{site}", SDM_APP_DOMAIN=f"127.0.0.1:{site}")
+    words = "answers, but not as a control plane's API: is this the console's own port? Trying again"
+    other.until(lambda: f"127.0.0.1:{site} {words}" in other.log)
+    for each in (worker, other):
+        assert all(line[:4].isdigit() for line in each.log.splitlines()), "gRPC's own lines"
+
+
+def test_each_attempt_is_one_connection(monkeypatch: pytest.MonkeyPatch):
+    async def look_for_no_cause(_: where.ControlPlane) -> None: ...
+
+    monkeypatch.setattr(connection, "explain", look_for_no_cause)
+    asyncio.run(_attempts_that_fail(3))
+
+
+async def _attempts_that_fail(count: int) -> None:
+    connections = 0
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await asyncio.sleep(0.1)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        name = "127.0.0.1:{1}".format(*server.sockets[0].getsockname())
+        for attempt in range(1, count + 1):
+            with pytest.raises(ControlError):
+                async with connection.connect(where.parse(name, frozenset())) as channel:
+                    await Calls(channel, name).challenge("gk-0123456789abcdef")
+            await asyncio.sleep(0.5)
+            assert connections == attempt
 
 
 def test_a_worker_that_is_forgotten_joins_again(start: StartWorker, plane: ControlPlane):
