@@ -5,6 +5,7 @@ time is in memory.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,6 +32,8 @@ class Delivery:
         self._unread = unread
         self._send = send
         self._pauses = Pauses()
+        # The control plane was heard again: to wait longer would only add to what waits.
+        self._is_back = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._looked_around = float("-inf")
         # Since when there is something that could not be delivered.
@@ -48,6 +51,11 @@ class Delivery:
         minutes = round(self.seconds_behind / 60)
         return f"The request log could not be delivered for {minutes} minutes; {self._unread.held_bytes:,} bytes wait."
 
+    def hurry(self) -> None:
+        """The control plane answers again."""
+        self._pauses.reset()
+        self._is_back.set()
+
     async def keep(self) -> None:
         while True:
             if self._unread.cluster_id and time.monotonic() - self._looked_around > _LOOK_AROUND_EVERY:
@@ -60,7 +68,13 @@ class Delivery:
             except ControlError as error:
                 log.debug("The request log waits: %s", error)
                 self._behind_since = self._behind_since or time.monotonic()
-                await asyncio.sleep(self._pauses.take())
+                await self._pause()
+
+    async def _pause(self) -> None:
+        self._is_back.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._pauses.take()):
+                await self._is_back.wait()
 
     async def finish(self, seconds: float) -> None:
         """All that is there, if that is possible in time: nothing more is written."""

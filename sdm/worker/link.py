@@ -202,6 +202,8 @@ class Link:
     def connected(self, up: bool) -> None:
         if up and not self._connected:
             log.info("Connected to the control plane at %s.", self._config.control_plane)
+            if self._delivery is not None:
+                self._delivery.hurry()
         self._connected = up
         self.desk.connected(up)
         if up:

@@ -293,6 +293,30 @@ def test_a_control_plane_that_is_away_gets_all_of_it_when_it_is_back(run, monkey
     assert delivery.records == 100
 
 
+def test_as_soon_as_it_is_heard_again_nothing_waits_any_longer(run, monkeypatch):
+    class LongPauses(NoPauses):
+        def take(self):
+            return 1_000
+
+    monkeypatch.setattr(deliveries, "Pauses", LongPauses)
+    unread, plane = make_unread(run), ControlPlane()
+    plane.failures = 1
+    make_log(run).session("s-1").request(b"one")
+
+    async def play():
+        delivery = Delivery(unread, plane.take)
+        task = asyncio.create_task(delivery.keep())
+        async with asyncio.timeout(10):
+            while not plane.taken:
+                await asyncio.sleep(0.005)
+                if plane.refused:
+                    delivery.hurry()
+        task.cancel()
+
+    asyncio.run(play())
+    assert plane.taken == [b"one"]
+
+
 def test_while_it_is_away_an_operator_is_told(run, monkeypatch):
     monkeypatch.setattr(deliveries, "_SAY_AFTER", 0.0)
     unread, plane = make_unread(run), ControlPlane()
