@@ -15,6 +15,8 @@ from clusters.models import Cluster
 DEFAULT_WORKER_PORT = "8443"
 # Below it, only root listens.
 PRIVILEGED = 1024
+# What waits to be logged outlives the container.
+SPOOL = "sdm-worker:/var/lib/sdm-worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,12 @@ def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> lis
     }
     own_port = keys if port == DEFAULT_WORKER_PORT else {**keys, "SDM_BIND_ADDRESS": f":{port}"}
     return [
+        Command(
+            "shell",
+            "Shell",
+            "In a terminal with the sdm command, to try it. Ends with Ctrl-C.",
+            _shell(own_port),
+        ),
         Command("docker", "Docker", _docker_hint(port), _docker(keys, own_port, port)),
         Command(
             "systemd",
@@ -45,7 +53,6 @@ def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> lis
             _systemd(own_port),
         ),
         Command("kubernetes", "Kubernetes", _kubernetes_hint(), _kubernetes(keys)),
-        Command("shell", "Shell", "In a terminal, to try it. Ends with Ctrl-C.", _shell(own_port)),
     ]
 
 
@@ -66,7 +73,7 @@ def _docker(keys: dict[str, str], own_port: dict[str, str], port: str) -> str:
     network = "--network host" if _is_loopback(settings.APP_DOMAIN) else f"-p {port}:{DEFAULT_WORKER_PORT}"
     return (
         f"{_exports(variables)}docker run --detach --restart=always --name sdm-worker "
-        f"{network} \\\n  {passed} \\\n  {settings.WORKER_IMAGE} proxy -d"
+        f"{network} \\\n  {passed} \\\n  -v {SPOOL} \\\n  {settings.WORKER_IMAGE} proxy -d"
     )
 
 
@@ -76,7 +83,7 @@ def _docker_hint(port: str) -> str:
             f"Not as it stands: on the machine's own network its user may not listen on port {port}. Advertise a port "
             f"from {PRIVILEGED} on, or set CONSOLE_APP_DOMAIN to a name that containers can reach."
         )
-    return "On a machine with Docker."
+    return f"On a machine with Docker and the image {settings.WORKER_IMAGE}, made with deploy/docker/worker.Dockerfile."
 
 
 def _kubernetes_hint() -> str:

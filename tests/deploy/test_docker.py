@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from console.first_run import new_sealing_key
+from keys.commands import SPOOL
 from sdm.worker import config
 from tests.docs.pages import section, table
 from tests.house.checkout import ROOT
@@ -127,3 +128,10 @@ def test_containers_of_ours_may_do_little(name: str):
 def test_the_pages_are_for_this_machine_alone():
     pages = [port for port in COMPOSE["services"]["console"]["ports"] if port.endswith(":8000")]
     assert pages == ["127.0.0.1:8000:8000"]
+
+
+def test_a_worker_s_container_keeps_its_volume_however_it_is_started():
+    image = (DOCKER / "worker.Dockerfile").read_text()
+    (place,) = json.loads(re.findall(r"^VOLUME (.+)", image, re.MULTILINE)[0])
+    assert SPOOL.partition(":")[2] == place
+    assert [volume.partition(":")[2] for volume in COMPOSE["services"]["worker"]["volumes"]] == [place]

@@ -50,10 +50,10 @@ def test_a_new_key_is_shown_once_with_four_commands(alice_client, alice, cluster
     assert key.created_by == alice
     assert key.pk.startswith("gk-")
     assert [command.slug for command in response.context["commands"]] == [
+        "shell",
         "docker",
         "systemd",
         "kubernetes",
-        "shell",
     ]
     for command in response.context["commands"]:
         assert secret in command.text
