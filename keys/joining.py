@@ -42,6 +42,9 @@ _OF_A_KEY = frozenset(
 )
 # A secret that is not this key's may be another's: looked for among so many.
 _OTHERS = 200
+_DELETED = (
+    "The access key {} was deleted in the console. Add another key there, and start the worker with that."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ def _admit(application: Application) -> Joined:
     keys = ClusterKey.objects.select_for_update(of=("self",)).select_related("cluster")
     key = keys.filter(pk=application.access_key).first()
     if key is None:
-        raise Refused(Reason.KEY_DELETED)
+        raise Refused(Reason.KEY_DELETED, _DELETED.format(application.access_key))
     worker = worker_joined(
         cluster=key.cluster,
         access_key=key.pk,
@@ -195,7 +198,13 @@ def _check_key(application: Application) -> None:
     if not signed:
         raise Refused(_whose(application, key))
     if retired is not None:
-        raise Refused(Reason(retired.reason))
+        raise Refused(Reason(retired.reason), _retired(retired))
+
+
+def _retired(retired: RetiredKey) -> str:
+    if retired.reason == Reason.KEY_DELETED:
+        return _DELETED.format(retired.pk)
+    return f"The cluster of the access key {retired.pk} was deleted. Use a key of another cluster."
 
 
 def _whose(application: Application, key: ClusterKey | None) -> Reason:

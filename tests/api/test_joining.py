@@ -98,11 +98,15 @@ def test_another_clusters_secret(ground: Ground):
 def test_a_deleted_key_and_a_deleted_cluster(ground: Ground):
     key, secret = ground.other_key()
     key_delete(actor=ground.alice, key=key)
-    assert refused(ground, access_key=key.pk, secret=secret)[0] is Reason.KEY_DELETED
+    reason, words = refused(ground, access_key=key.pk, secret=secret)
+    assert reason is Reason.KEY_DELETED
+    assert words.startswith(f"The access key {key.pk} was deleted in the console.")
     # Without its secret nobody learns what became of it.
     assert refused(ground, access_key=key.pk)[0] is Reason.WRONG_SECRET
     cluster_delete(actor=ground.alice, cluster=ground.cluster)
-    assert refused(ground)[0] is Reason.CLUSTER_DELETED
+    reason, words = refused(ground)
+    assert reason is Reason.CLUSTER_DELETED
+    assert "was deleted" in words
 
 
 @pytest.mark.parametrize(("minutes", "word"), [(-10, "behind"), (10, "ahead")])
