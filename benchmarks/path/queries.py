@@ -49,6 +49,7 @@ def queries(
         for mode in MODES:
             for number in clients:
                 rate, late, cost = _figures(mode, number)
+                direct = []
                 for _ in range(rounds):
                     before = place.plane.delivered
                     mine = _run(place, ours, tunnel, mode, number, seconds)
@@ -59,12 +60,18 @@ def queries(
                         figure.compared.ours.append(getattr(mine, attribute))
                         figure.compared.theirs.append(getattr(other, attribute))
                     openers += (mine.opener_cpu, other.opener_cpu)
+                    direct.append(_direct(place, theirs, mode, number, seconds))
                 yield from (rate, late, cost)
+                yield Limit(f"{_name(mode, number)}: PgBouncer without an opener", direct, "a second")
     yield Limit("of both sides' opener, CPU a query", openers, "µs")
 
 
+def _name(mode: str, clients: int) -> str:
+    return f"pgbench -S, {mode}, {clients} client{'s' if clients > 1 else ''}"
+
+
 def _figures(mode: str, clients: int) -> tuple[Figure, Figure, Figure]:
-    name = f"pgbench -S, {mode}, {clients} client{'s' if clients > 1 else ''}"
+    name = _name(mode, clients)
     return (
         Figure(f"{name}: transactions a second", "PgBouncer", ",.0f", "≥", 0.9),
         Figure(f"{name}: p99, ms", "PgBouncer", ".2f", "≤", 1.25),
@@ -84,25 +91,46 @@ def _run(
         directory = Path(name)
         listen = str(directory / f".s.PGSQL.{_PORT}")
         with world.opener(way(listen)) as opener:
-            how = [f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={max(1, round(seconds))}"]
-            how += ["--select-only", "--no-vacuum", "--log", f"--protocol={mode}"]
-            command = [*_pgbench(place, directory), *how]
             before = processes.cpu_seconds(server.pids), processes.cpu_seconds([opener])
-            _checked(command, directory, place)
+            took = _latencies(
+                place, directory, [f"--host={directory}", f"--port={_PORT}"], mode, clients, seconds
+            )
             spent = processes.cpu_seconds(server.pids) - before[0]
             opening = processes.cpu_seconds([opener]) - before[1]
-        took = sorted(_latencies(directory))
-        per_client = statistics.fmean(took) / clients  # microseconds, while all of them were busy
         each = 1e6 / len(took)
         p99 = took[len(took) * 99 // 100] / 1000
-        return Run(1e6 / per_client, p99, spent * each, opening * each, len(took))
+        return Run(_rate(took, clients), p99, spent * each, opening * each, len(took))
 
 
-def _latencies(directory: Path) -> Iterator[int]:
-    """Of each transaction, in microseconds; the third column of pgbench's log."""
-    for log in directory.glob("pgbench_log.*"):
-        for line in log.read_text().splitlines():
-            yield int(line.split()[2])
+def _direct(place: World, server: Server, mode: str, clients: int, seconds: float) -> float:
+    """Transactions a second when pgbench does its own TLS: what the opener takes from both sides."""
+    with tempfile.TemporaryDirectory(dir=place.directory) as name:
+        where = ["--host=127.0.0.1", f"--port={server.port}"]
+        tls = {
+            "PGSSLMODE": "require",
+            "PGSSLCERT": str(place.person.certificate_file),
+            "PGSSLKEY": str(place.person.key_file),
+        }
+        place.person.key_file.chmod(0o600)  # libpq insists
+        return _rate(_latencies(place, Path(name), where, mode, clients, seconds, **tls), clients)
+
+
+def _rate(took: list[int], clients: int) -> float:
+    """While all of them were busy: without what it takes to connect."""
+    return 1e6 * clients / statistics.fmean(took)
+
+
+def _latencies(
+    place: World, directory: Path, where: list[str], mode: str, clients: int, seconds: float, **tls: str
+) -> list[int]:
+    """Of each transaction, in microseconds, the shortest first; the third column of pgbench's log."""
+    # PgBouncer knows the client by its certificate's name; a worker puts its own user and database in.
+    command = [peers.program("pgbench"), *where, f"--username={place.person.account_id}", "bench"]
+    command += [f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={max(1, round(seconds))}"]
+    command += ["--select-only", "--no-vacuum", "--log", f"--protocol={mode}"]
+    _checked(command, directory, place, **tls)
+    logs = [log.read_text().splitlines() for log in directory.glob("pgbench_log.*")]
+    return sorted(int(line.split()[2]) for log in logs for line in log)
 
 
 def _fill(place: World) -> None:
@@ -111,14 +139,8 @@ def _fill(place: World) -> None:
     _checked(command + where, place.directory, place)
 
 
-def _pgbench(place: World, directory: Path) -> list[str]:
-    # PgBouncer knows the client by its certificate's name; a worker puts its own user and database in.
-    who = [f"--host={directory}", f"--port={_PORT}", f"--username={place.person.account_id}"]
-    return [peers.program("pgbench"), *who, "bench"]
-
-
-def _checked(command: list[str], directory: Path, place: World) -> None:
-    environment = os.environ | {"PGPASSWORD": place.database.password}
+def _checked(command: list[str], directory: Path, place: World, **settings: str) -> None:
+    environment = os.environ | {"PGPASSWORD": place.database.password} | settings
     done = subprocess.run(
         command, env=environment, cwd=directory, capture_output=True, text=True, check=False
     )
