@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sdm.contract.endings import Ending
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
 from sdm.control_plane.refusals import ControlError
@@ -243,6 +244,29 @@ def test_a_session_of_which_nothing_is_said_is_asked_about_again():
         front.close()
 
     at_the_desk(scene)
+
+
+def test_a_link_that_comes_and_goes_does_not_let_sessions_go_on_for_ever():
+    """Somebody on the wire lets it connect, and nothing be asked: the grace is over all the same."""
+
+    async def scene(room: Room) -> None:
+        async def fail(request: pb.CheckSessionsRequest) -> pb.CheckSessionsResponse:
+            raise ControlError(Reason.UNAVAILABLE, "cut off")
+
+        front = await room.front()
+        room.desk.connected(True)
+        front.write(encode(Live(SESSION, "a-1", "rs-1", "thumb")))
+        await until(lambda: room.plane.checks)
+        assert room.desk.seconds_left == 1.5
+        room.plane.check_sessions = fail  # type: ignore[method-assign]
+        while not any(isinstance(each, Cut) for each in room.heard):
+            room.desk.connected(False)
+            room.desk.connected(True)
+            await asyncio.sleep(0.05)
+        assert Cut(SESSION, Ending.OFFLINE, Ending.OFFLINE.sentence) in room.heard
+        front.close()
+
+    at_the_desk(scene, grace=1.5)
 
 
 def test_a_front_that_is_gone_leaves_no_session_behind():

@@ -7,6 +7,7 @@ they go on until SDM_OFFLINE_GRACE is over.
 
 import asyncio
 import base64
+import contextlib
 import hmac
 import logging
 import time
@@ -82,7 +83,9 @@ class Desk:
         self._leases = Leases(control.get_lease)
         self._live: dict[str, _LiveSession] = {}
         self._due = asyncio.Event()
-        # Since when the control plane is out of reach; None when it is not.
+        self._connected = False
+        # Since when nobody says whether sessions may go on; None when somebody does. A link that stands is not enough:
+        # who cuts it again and again would have them go on for ever.
         self._away_since: float | None = time.monotonic()
         self._said: set[float] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,12 +109,14 @@ class Desk:
         self._due.set()
 
     def connected(self, up: bool) -> None:
-        if up:
-            if self._away_since is not None:
-                self.recheck()  # what changed meanwhile was not announced to us
-            self._away_since = None
-            self._said.clear()
-        elif self._away_since is None:
+        if up and not self._connected:
+            self.recheck()  # what changed meanwhile was not announced to us
+        self._connected = up
+        if not up:
+            self._is_away()
+
+    def _is_away(self) -> None:
+        if self._away_since is None:
             self._away_since = time.monotonic()
 
     async def serve(self) -> asyncio.Server:
@@ -121,16 +126,15 @@ class Desk:
         """Look after live sessions, for ever."""
         checked = time.monotonic()
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._due.wait()
-            except TimeoutError:
-                self._look_at_the_time()
-                if time.monotonic() - checked < CHECK_EVERY:
-                    continue
+            self._look_at_the_time()
+            if not self._due.is_set() and time.monotonic() - checked < CHECK_EVERY:
+                continue
             self._due.clear()
             checked = time.monotonic()
-            if self._away_since is None and not await self._check():
+            if self._connected and not await self._check():
                 await asyncio.sleep(_RETRY_AFTER)
                 self._due.set()
 
@@ -201,7 +205,10 @@ class Desk:
                 judged += len(verdicts)
         except ControlError as error:
             log.warning("Whether sessions may go on could not be asked: %s", error)
+            self._is_away()
             return False
+        self._away_since = None
+        self._said.clear()
         if judged < len(sessions):
             log.warning(
                 "The control plane could not decide whether %d sessions go on.", len(sessions) - judged
