@@ -108,7 +108,7 @@ class Link:
         self._writer = writer
         self.desk = Desk(self, place, offline_grace=config.offline_grace)
         self._health = Health()
-        self._files = _files(config)
+        self._files = CertificateFiles.of(config)
         self._pair: Pair | None = None
         self._membership: Membership | None = None
         self._me: Me | None = None
@@ -295,11 +295,17 @@ class Link:
                 async with asyncio.timeout(_LOOK_AT_FILES_EVERY):
                     await self._reload.wait()
             except TimeoutError:
-                if not files.have_changed() and time.monotonic() - read < _READ_FILES_EVERY:
+                fresh = time.monotonic() - read < _READ_FILES_EVERY and not (
+                    self._pair and self._pair.has_expired
+                )
+                if fresh and not files.have_changed():
                     continue
+            before, asked = self._pair, self._reload.is_set()
             self._reload.clear()
             read = time.monotonic()
             self._read_files(files)
+            if asked and self._pair == before:
+                log.info("The certificate's files were read again, and the same one stays in use.")
 
     def _read_files(self, files: CertificateFiles) -> None:
         before, problem = self._pair, ""
@@ -335,7 +341,8 @@ class Link:
                 cluster=self._cluster,
                 ready=not self._why_not_ready(),
                 connected=self._connected,
-                certificate_expires=self._me.certificate.not_valid_after_utc.timestamp() if self._me else 0,
+                certificate=served.certificate if (served := self._served()) else None,
+                identity=self._me.certificate if self._me else None,
                 problems=len(self._problems()),
                 offline_grace=self.desk.seconds_left,
                 log_bytes=self._unread.held_bytes,
@@ -384,12 +391,6 @@ def _copying(config: Config, unread: Unread) -> Copying | None:
         host_name=config.host_name,
         keeps=config.spool_bytes // 2,
     )
-
-
-def _files(config: Config) -> CertificateFiles | None:
-    if config.cert_source is not CertSource.FILE or config.cert_file is None or config.key_file is None:
-        return None
-    return CertificateFiles(config.cert_file, config.key_file)
 
 
 def _last_line(group: BaseExceptionGroup[ControlError]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from cryptography import x509
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -27,7 +28,9 @@ class Snapshot:
     cluster: str = ""
     ready: bool = False
     connected: bool = False
-    certificate_expires: float = 0
+    # None while there is no such certificate.
+    certificate: x509.Certificate | None = None
+    identity: x509.Certificate | None = None
     problems: int = 0
     offline_grace: float = 0
     log_bytes: int = 0
@@ -49,7 +52,16 @@ class _Collector(Collector):
         for name, text, value in (
             ("ready", "Whether /readiness says yes.", now.ready),
             ("control_link_up", "Whether the control plane answers.", now.connected),
-            ("certificate_expiry_timestamp_seconds", "When the certificate ends.", now.certificate_expires),
+            (
+                "certificate_expiry_timestamp_seconds",
+                "When the certificate that clients are shown ends.",
+                _expiry(now.certificate),
+            ),
+            (
+                "identity_expiry_timestamp_seconds",
+                "When the certificate by which the control plane knows the worker ends.",
+                _expiry(now.identity),
+            ),
             ("problems", "What an operator should look at; the log says what it is.", now.problems),
             ("connections", "Connections at this moment.", load.connections),
             ("sessions", "Sessions at this moment.", load.sessions),
@@ -62,7 +74,8 @@ class _Collector(Collector):
             ("log_behind_seconds", "Since when it could not be delivered.", now.log_seconds),
             ("processes", "Front processes at this moment.", load.processes),
         ):
-            yield GaugeMetricFamily(f"sdm_worker_{name}", text, value=float(value))
+            if value is not None:
+                yield GaugeMetricFamily(f"sdm_worker_{name}", text, value=float(value))
         yield CounterMetricFamily("sdm_worker_cpu_seconds", "Of the fronts.", value=load.cpu_seconds)
         yield CounterMetricFamily(
             "sdm_worker_process_restarts", "Of processes that died.", value=load.restarts
@@ -82,6 +95,10 @@ class _Collector(Collector):
             ("log_damaged_bytes", "That could not be read.", now.log_damaged),
         ):
             yield CounterMetricFamily(f"sdm_worker_{of_the_log}", text, value=number)
+
+
+def _expiry(certificate: x509.Certificate | None) -> float | None:
+    return certificate.not_valid_after_utc.timestamp() if certificate else None
 
 
 def _sessions(counts: Mapping[str, int]) -> Iterable[Metric]:

@@ -7,7 +7,7 @@ from sdm.exit_codes import ExitCode
 from sdm.worker import listeners, logs, restart
 from sdm.worker.certificate_files import CertificateFiles
 from sdm.worker.channel import Identity
-from sdm.worker.config import CertSource, Config, ConfigError, load, log_settings, warnings
+from sdm.worker.config import Config, ConfigError, load, log_settings, warnings
 from sdm.worker.front import raise_descriptor_limit
 from sdm.worker.listeners import CannotBind, Listeners
 from sdm.worker.spool import Run
@@ -66,8 +66,8 @@ def _restart(bound: Listeners, identity: Identity) -> None:
 
 def check_files(config: Config) -> None:
     """At the start there is no earlier pair to go on with: a bad one ends it."""
-    if config.cert_source is CertSource.FILE and config.cert_file and config.key_file:
+    if files := CertificateFiles.of(config):
         try:
-            CertificateFiles(config.cert_file, config.key_file).load()
+            files.load()
         except BadPair as error:
             raise ConfigError([str(error)]) from None

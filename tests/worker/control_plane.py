@@ -66,12 +66,14 @@ class Authority:
         leaf = self.sign(profiles.leaf(who, key=key.public_key(), issuer=self.certificate, at=at or now()))
         return written(directory, pem(leaf), key_pem(key), name)
 
-    def host(self, directory: Path, name: str = "host") -> tuple[Path, Path]:
+    def host(
+        self, directory: Path, name: str = "host", *, at: dt.datetime | None = None
+    ) -> tuple[Path, Path]:
         """The same for 127.0.0.1."""
         key = csr.new_key()
         worker = WorkerName(DOMAIN, "n-0123456789abcdef", "w-0123456789abcdef")
         builder = profiles.leaf(
-            worker, key=key.public_key(), issuer=self.certificate, at=now(), hosts=["127.0.0.1"]
+            worker, key=key.public_key(), issuer=self.certificate, at=at or now(), hosts=["127.0.0.1"]
         )
         return written(directory, pem(self.sign(builder)), key_pem(key), name)
 
@@ -83,9 +85,9 @@ def written(directory: Path, chain: bytes, key: bytes, name: str = "pair") -> tu
     return files
 
 
-def host_pair(directory: Path, name: str = "host") -> tuple[Path, Path]:
+def host_pair(directory: Path, name: str = "host", *, at: dt.datetime | None = None) -> tuple[Path, Path]:
     """Files as somebody's own authority would make them."""
-    return Authority(Kind.WORKER).host(directory, name)
+    return Authority(Kind.WORKER).host(directory, name, at=at)
 
 
 def now() -> dt.datetime:

@@ -11,14 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from sdm.contract.v1 import workers_pb2 as pb
 from sdm.exit_codes import ExitCode
+from sdm.pki import profiles
+from sdm.pki.names import Kind
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import ControlPlane, client_context, host_pair
 from tests.worker.processes import client_hello, is_the_answer, read_all, request
 
 pytestmark = pytest.mark.process
+
+YEAR_AGO = dt.datetime.now(dt.UTC) - dt.timedelta(days=365)
 
 
 def shown(port: int) -> bytes:
@@ -145,7 +150,7 @@ def test_renewal_under_load_drops_nothing(start: StartWorker, plane: ControlPlan
     assert "Traceback" not in worker.log
 
 
-@pytest.mark.parametrize("spoil", ["garbage", "half", "other key", "missing"])
+@pytest.mark.parametrize("spoil", ["garbage", "half", "other key", "missing", "expired"])
 def test_a_bad_pair_keeps_the_one_before_and_is_reported(
     spoil: str, start: StartWorker, plane: ControlPlane, tmp_path: Path
 ):
@@ -165,17 +170,24 @@ def test_a_bad_pair_keeps_the_one_before_and_is_reported(
             key.write_bytes(other_key.read_bytes())
         case "missing":
             cert.unlink()
+        case "expired":
+            host_pair(tmp_path, at=YEAR_AGO)
     worker.signal(signal.SIGHUP)
     worker.until(lambda: worker.metric("sdm_worker_problems") == 1)
     worker.until(lambda: any(report.problems for report in plane.reports))
     assert "The pair read before stays in use." in worker.log
     assert shown(port) == before
-    new_cert, new_key = host_pair(tmp_path, "new")
+    new_cert, new_key = host_pair(tmp_path, "new", at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
     key.write_bytes(new_key.read_bytes())
     cert.write_bytes(new_cert.read_bytes())
     # Without a signal: that they have changed is seen.
     worker.until(lambda: shown(port) != before)
     worker.until(lambda: worker.metric("sdm_worker_problems") == 0)
+    worker.signal(signal.SIGHUP)
+    worker.until(lambda: "files were read again, and the same one stays in use." in worker.log)
+    ends = x509.load_der_x509_certificate(shown(port)).not_valid_after_utc.timestamp()
+    assert worker.metric("sdm_worker_certificate_expiry_timestamp_seconds") == ends
+    assert worker.metric("sdm_worker_identity_expiry_timestamp_seconds") != ends
 
 
 def test_a_bad_pair_at_the_start_ends_it(start: StartWorker, tmp_path: Path):
@@ -184,6 +196,19 @@ def test_a_bad_pair_at_the_start_ends_it(start: StartWorker, tmp_path: Path):
     worker = start(SDM_TLS_CERT_SOURCE="file", SDM_TLS_CERT_FILE=str(cert), SDM_TLS_KEY_FILE=str(key))
     assert worker.ends() == ExitCode.CONFIGURATION
     assert "the key is not the certificate's" in worker.last_line
+
+
+def test_a_certificate_that_ends_in_use_is_reported(start: StartWorker, tmp_path: Path):
+    profile = profiles.PROFILES[Kind.WORKER]
+    begun = dt.datetime.now(dt.UTC) - profile.lifetime + dt.timedelta(seconds=12)
+    cert, key = host_pair(tmp_path, at=begun)
+    worker = start(
+        SDM_TLS_CERT_SOURCE="file", SDM_TLS_CERT_FILE=str(cert), SDM_TLS_KEY_FILE=str(key), SDM_WORKERS="1"
+    )
+    before = shown(worker.port())
+    worker.until(lambda: worker.metric("sdm_worker_problems") == 1, 30)
+    assert f"the certificate in {cert} expired at" in worker.log
+    assert shown(worker.port()) == before
 
 
 def test_without_tls_of_its_own_it_answers_in_the_clear(start: StartWorker):

@@ -1,5 +1,7 @@
 """Contexts: which pairs are taken, and that nobody's certificate is judged in the handshake."""
 
+import datetime as dt
+import re
 import ssl
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from sdm.pki.names import Kind
 from sdm.worker import tls
+from sdm.worker.certificate_files import CertificateFiles
 from tests.worker.control_plane import Authority, client_context, host_pair
 
 
@@ -98,3 +101,38 @@ def test_an_encrypted_key_asks_nobody(tmp_path: Path):
     )
     with pytest.raises(tls.BadPair):
         tls.check_pair(cert.read_bytes(), encrypted)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "setting", "words"),
+    [
+        ("swapped", "SDM_TLS_CERT_FILE", "holds a key. Exchange it with SDM_TLS_KEY_FILE."),
+        ("key twice", "SDM_TLS_KEY_FILE", "holds a certificate. Exchange it with SDM_TLS_CERT_FILE."),
+        ("empty certificate", "SDM_TLS_CERT_FILE", "is empty."),
+        ("empty key", "SDM_TLS_KEY_FILE", "is empty."),
+        ("no PEM", "SDM_TLS_CERT_FILE", "is not a certificate in PEM."),
+        ("encrypted", "SDM_TLS_KEY_FILE", "is an encrypted key. Give it without a password."),
+        ("expired", "SDM_TLS_CERT_FILE", " UTC."),
+        ("not yet", "SDM_TLS_CERT_FILE", " UTC."),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_of_that_file(spoil: str, setting: str, words: str, tmp_path: Path):
+    years = {"expired": -1, "not yet": 0.01}.get(spoil, 0)
+    cert, key = host_pair(tmp_path, at=dt.datetime.now(dt.UTC) + dt.timedelta(days=365 * years))
+    match spoil:
+        case "swapped":
+            cert, key = key, cert
+        case "key twice":
+            key.write_bytes(cert.read_bytes())
+        case "empty certificate":
+            cert.write_bytes(b"\n")
+        case "empty key":
+            key.write_bytes(b"")
+        case "no PEM":
+            cert.write_bytes(b"\x30\x82garbage")
+        case "encrypted":
+            key.write_bytes(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMII=\n")
+    with pytest.raises(tls.BadPair, match=re.escape(words)) as caught:
+        CertificateFiles(cert, key).load()
+    assert str(caught.value).startswith(f"{setting}: ")
+    assert str(cert if setting == "SDM_TLS_CERT_FILE" else key) in str(caught.value)
