@@ -6,6 +6,7 @@ do not keep out the one that does.
 """
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -284,7 +285,9 @@ class Front:
         result = await self._answer(stream, data, source)
         if result != "session":
             self._allow(self._limits.goodbye)
-            await stream.finish()
+            # What could be answered is: how the peer leaves is its own affair.
+            with contextlib.suppress(OSError):
+                await stream.finish()
         return result
 
     async def _answer(self, stream: Stream, data: bytes, source: str) -> str:

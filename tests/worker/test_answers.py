@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -107,3 +108,17 @@ def test_a_killed_link_comes_back_as_the_same_worker(start: StartWorker, plane: 
     assert plane.reports[-1].state == pb.WORKER_STATE_STARTED
     assert plane.calls.count("Register") == 1
     assert is_the_answer(request(port))
+
+
+def test_a_peer_that_is_answered_and_leaves_rudely_was_answered(start: StartWorker):
+    worker = start(SDM_WORKERS="1")
+    with socket.create_connection(("127.0.0.1", worker.port()), timeout=10) as sock:
+        wrapped = client_context().wrap_socket(sock, do_handshake_on_connect=True)
+        wrapped.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert wrapped.recv(4096).startswith(b"HTTP/1.1 404")
+        # Without waiting, and without a goodbye: the connection is reset.
+        wrapped.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wrapped.close()
+    ended = 'sdm_worker_connections_ended_total{{result="{}"}}'
+    worker.until(lambda: worker.metric(ended.format("answered")) == 1)
+    assert worker.metric(ended.format("broken_off")) == 0
