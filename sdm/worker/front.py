@@ -42,6 +42,8 @@ _ACCEPTS_AT_ONCE = 64
 _CHUNK = 16 * 1024
 _REPORT_EVERY = 1.0
 _SWEEP_EVERY = 0.5
+# Of peers that are refused for their PROXY headers the log names one in so many seconds.
+_SAY_EVERY = 60.0
 # Of descriptors or memory.
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # What a process needs besides its connections.
@@ -64,8 +66,8 @@ class Limits:
         )
 
 
-class Refused(Exception):
-    """The peer gets no answer; the word is counted."""
+class HeaderRefused(Exception):
+    """The peer gets no answer: its PROXY header is missing, wrong or not wanted. The message follows its address."""
 
 
 def main(
@@ -161,6 +163,7 @@ class Front:
         self._admitted: set[asyncio.Task[None]] = set()
         self._sessions = sessions
         self._counts = counts
+        self._quiet_until = 0.0
 
     def load(self) -> Load:
         sessions = len(self._sessions)
@@ -220,9 +223,7 @@ class Front:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self._pending) >= self._limits.pending:
             self._evict()
-        task = self._loop.create_task(
-            self._serve(sock, self._speaks_for_others(address[0])), name="connection"
-        )
+        task = self._loop.create_task(self._serve(sock, address[0]), name="connection")
         self._pending[task] = self._loop.time() + self._limits.handshake
         task.add_done_callback(self._done)
         return True
@@ -261,19 +262,27 @@ class Front:
         if not task.cancelled() and (error := task.exception()):
             raise error  # no fault of the peer's: the loop logs it with its traceback
 
-    async def _serve(self, sock: socket.socket, header_is_due: bool) -> None:
+    async def _serve(self, sock: socket.socket, peer: str) -> None:
         stream = Stream(sock)
         self._counts["accepted"] += 1
         try:
-            self._counts[await self._see_through(stream, header_is_due)] += 1
-        except Refused as refusal:
-            self._counts[str(refusal)] += 1
+            self._counts[await self._see_through(stream, self._speaks_for_others(peer))] += 1
+        except HeaderRefused as refusal:
+            self._counts["proxy_header"] += 1
+            self._say(peer, refusal)
         except ssl.SSLError:
             self._counts["no_tls"] += 1
         except OSError:
             self._counts["broken_off"] += 1
         finally:
             stream.close()
+
+    def _say(self, peer: str, refusal: HeaderRefused) -> None:
+        """Now and then: a balancer that is set up wrongly sends nothing else."""
+        now = self._loop.time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _SAY_EVERY
+            log.warning("%s %s", peer.removeprefix("::ffff:"), refusal)
 
     async def _see_through(self, stream: Stream, header_is_due: bool) -> str:
         source = await self._begin(stream, header_is_due)
@@ -315,7 +324,11 @@ class Front:
         if not first:
             return None
         if proxy_protocol.is_header(first):
-            raise Refused("proxy_header")
+            raise HeaderRefused(
+                "sends a second PROXY header, and is refused."
+                if header_is_due
+                else "sends a PROXY header, is not in SDM_PROXY_PROTOCOL_TRUSTED, and is refused."
+            )
         if self._context is not None:
             # OpenSSL begins with 30 kB: half a record is left to the kernel.
             await stream.arrived(min(tls.record_length(first), _CHUNK))
@@ -338,11 +351,11 @@ async def _read_proxy_header(stream: Stream) -> str:
         try:
             header = reader.feed(seen)
         except proxy_protocol.ProxyProtocolError:
-            raise Refused("proxy_header") from None
+            break
         await stream.receive(len(seen) - len(reader.rest))
         if header is not None:
             return header.source.host if header.source else ""
-    raise Refused("proxy_header")
+    raise HeaderRefused("is in SDM_PROXY_PROTOCOL_TRUSTED, sends no PROXY header, and is refused.")
 
 
 def raise_descriptor_limit() -> None:

@@ -232,11 +232,13 @@ def breaks(port: int, data: bytes) -> bool:
 
 
 def test_a_trusted_balancer_speaks_for_its_clients(start: StartWorker):
-    port = start(SDM_PROXY_PROTOCOL_TRUSTED="127.0.0.0/8").port()
+    worker = start(SDM_PROXY_PROTOCOL_TRUSTED="127.0.0.0/8", SDM_WORKERS="1")
+    port = worker.port()
     for header in (PROXY_V1, PROXY_V2, b"PROXY UNKNOWN\r\n"):
         assert is_the_answer(request(port, before=header))
     for wrong in (b"", PROXY_V1 * 2, PROXY_V2 * 2, PROXY_V1 + PROXY_V2, PROXY_V2[:15] + b"\x03" + bytes(3)):
         assert breaks(port, wrong + client_hello())
+    assert worker.log.count("127.0.0.1 is in SDM_PROXY_PROTOCOL_TRUSTED, sends no PROXY header") == 1
 
 
 def test_nobody_else_does(start: StartWorker):
@@ -246,6 +248,8 @@ def test_nobody_else_does(start: StartWorker):
     assert breaks(port, PROXY_V1 + client_hello())
     assert breaks(port, PROXY_V2 + client_hello())
     worker.until(lambda: worker.metric('sdm_worker_connections_ended_total{result="proxy_header"}') == 2)
+    assert "127.0.0.1 sends a PROXY header, is not in SDM_PROXY_PROTOCOL_TRUSTED" in worker.log
+    assert worker.log.count("PROXY header") <= 2, "one for each process"
 
 
 def test_a_taken_address_is_named(start: StartWorker):
