@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PREFIX = "sdmpck_"
+_BYTE_ORDER_MARK = "\ufeff"
+_QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d")
 _SEED_BYTES = 32
 _CHECKSUM_BYTES = 4
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -35,6 +37,12 @@ class SecretKey:
     @classmethod
     def parse(cls, text: str) -> "SecretKey":
         text = text.strip()
+        if text.startswith(_BYTE_ORDER_MARK):
+            raise MalformedKey(
+                "The secret key begins with a byte order mark, which editors write unasked. Save it without one."
+            )
+        if text[:1] in _QUOTES or text[-1:] in _QUOTES:
+            raise MalformedKey("The secret key has quotation marks around it. Leave them out.")
         if not text.startswith(PREFIX):
             raise MalformedKey(f"A secret key begins with {PREFIX}. Is this the access key?")
         if len(text) != LENGTH:

@@ -39,6 +39,21 @@ def test_what_is_no_secret_key_is_refused_without_repeating_it(text):
     assert len(text) < 10 or text not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ('"', '"', "quotation marks"),
+        ("'", "", "quotation marks"),
+        ("", '"', "quotation marks"),
+        ("\u201c", "\u201d", "quotation marks"),
+        ("\ufeff", "", "byte order mark"),
+    ],
+)
+def test_what_stands_around_a_key_is_named(before: str, after: str, words: str):
+    with pytest.raises(MalformedKey, match=words):
+        SecretKey.parse(f"{before}{SecretKey.generate().reveal()}{after}\n")
+
+
 def test_the_public_half_checks_what_the_secret_half_signed():
     key = SecretKey.generate()
     public = Ed25519PublicKey.from_public_bytes(key.public_bytes())
