@@ -52,7 +52,7 @@ class Reason(StrEnum):
     KEY_DELETED = (
         "key-deleted",
         Then.END,
-        "The key that this worker joined with is deleted. Start it with another key of its cluster.",
+        "The access key is deleted. Start the worker with another key of its cluster.",
     )
     CLUSTER_DELETED = "cluster-deleted", Then.END, "The cluster of this worker is deleted."
 

@@ -95,7 +95,7 @@ def test_the_dialog_turns_green_and_a_deleted_key_stops_the_worker(
         delete_the_key(page, dialog)
         assert worker.wait(5) == KEY_DELETED
         last = log.read_text().splitlines()[-1]
-        assert "The key that this worker joined with is deleted." in last
+        assert "The access key is deleted." in last
     assert command_secret(command) not in log.read_text() + console.log.read_text()
     assert "Traceback" not in console.log.read_text()
 
