@@ -24,14 +24,6 @@ def measure(directory: Path, *arguments: str) -> tuple[dict[str, Any], str]:
     return results, done.stdout
 
 
-def needs(*programs: str) -> None:
-    try:
-        for name in programs:
-            peers.program(name)
-    except MissingProgram as missing:
-        pytest.skip(str(missing))
-
-
 def has_both_sides(figure: dict[str, Any]) -> bool:
     return all(figure["compared"][side][0] > 0 for side in ("ours", "theirs"))
 
@@ -48,7 +40,6 @@ def test_what_passes_through_a_worker_is_compared_with_haproxy(tmp_path: Path):
 
 
 def test_every_query_and_request_is_answered_by_both_sides(tmp_path: Path):
-    needs("pgbouncer", "nginx", "wrk")
     results, said = measure(tmp_path, "queries", "sites", "--seconds=0.5", "--clients=2")
     assert "| pgbench -S, extended, 2 clients: transactions a second |" in said
     for figures in results.values():
@@ -56,7 +47,7 @@ def test_every_query_and_request_is_answered_by_both_sides(tmp_path: Path):
 
 
 def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(peers.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(
         MissingProgram, match="apt-get install haproxy nginx pgbouncer postgresql-contrib wrk"
     ):

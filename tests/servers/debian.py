@@ -15,6 +15,8 @@ PACKAGES = (
     "haproxy",
     "nginx",
     "libnginx-mod-stream",
+    "pgbouncer",
+    "wrk",
 )
 
 
