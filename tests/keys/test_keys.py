@@ -10,10 +10,12 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 from django.urls import reverse
+from django.utils import timezone
 
 from audit.models import Activity
 from authority.models import Certificate
 from authority.services import issue_worker
+from clusters.models import Cluster
 from keys import services
 from keys.models import ClusterKey
 from sdm.contract.keys import SecretKey
@@ -240,3 +242,16 @@ def test_a_deleted_key_takes_the_certificates_of_its_workers_with_it(alice_clien
     certificate = Certificate.objects.get(subject_id=worker.pk)
     assert certificate.revoked_at
     assert key.pk in certificate.revoked_reason
+
+
+def test_what_was_found_at_the_address_before_a_worker_came_is_not_told_of_it(alice_client, cluster):
+    add(alice_client, cluster)
+    key, tried = ClusterKey.objects.get(), timezone.now()
+    Cluster.objects.update(reach="good", reach_words="A worker of this cluster answers.", reach_at=tried)
+    worker = make_worker(cluster, access_key=key.pk)
+    arrivals = f"/networking/proxy-clusters/{cluster.pk}/keys/{key.pk}/arrivals/"
+    page = alice_client.get(arrivals).content.decode()
+    assert worker.host_name in page
+    assert "A worker of this cluster answers" not in page
+    Cluster.objects.update(reach_at=timezone.now())
+    assert "A worker of this cluster answers" in alice_client.get(arrivals).content.decode()
