@@ -27,7 +27,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def explain(where: ControlPlane) -> None:
     """ControlError with what is wrong there; nothing when it looks like a control plane, and a call may succeed now."""
     context = None if where.plaintext else _unchecked() if where.pins else _public()
-    if await _speaks_http2(await reach(where, context)):
+    if await _speaks_http2(await reach(where, context), where):
         return
     if where.plaintext:
         await _explain_tls(where)
@@ -81,13 +81,15 @@ async def fetch_chain(where: ControlPlane) -> list[bytes]:
     return chain
 
 
-async def _speaks_http2(connection: Connection) -> bool:
+async def _speaks_http2(connection: Connection, where: ControlPlane) -> bool:
     reader, writer = connection
     try:
         async with asyncio.timeout(TIMEOUT):
             writer.write(_PREFACE)
             head = await reader.readexactly(_FRAME_HEAD)
-    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+    except TimeoutError:
+        raise ControlError(Reason.UNAVAILABLE, f"{where} accepts connections, and says nothing.") from None
+    except (OSError, asyncio.IncompleteReadError):
         return False
     finally:
         writer.transport.abort()
@@ -101,7 +103,7 @@ async def _explain_tls(where: ControlPlane) -> None:
     except ControlError:
         return
     chain = shown_chain(connection[1])
-    if await _speaks_http2(connection):
+    if await _speaks_http2(connection, where):
         raise _to_be_pinned(where, chain)
 
 

@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives import hashes
 
 from sdm.cli.main import COMMANDS, run
 from sdm.contract.reasons import Reason
+from sdm.control_plane import reaching
 from sdm.exit_codes import ExitCode
 from sdm.version import VERSION
+from sdm.worker.control import calls
 from tests.house.checkout import ROOT, free_port
 from tests.worker.control_plane import ControlPlane, pem
 
@@ -149,6 +151,18 @@ def test_a_check_names_a_control_plane_that_is_not_there(
     code, found = check(capsys)
     assert code == ExitCode.UNAVAILABLE
     assert found == {"connection": f"Nobody listens at {where}."}
+
+
+def test_a_check_names_one_that_says_nothing(
+    settings: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    settings.setattr(reaching, "TIMEOUT", 0.2)
+    settings.setattr(calls, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.setenv("SDM_APP_DOMAIN", f"127.0.0.1:{silent.getsockname()[1]}")
+        code, found = check(capsys)
+    assert code == ExitCode.UNAVAILABLE
+    assert "accepts connections, and says nothing." in found["control plane"]
 
 
 class Page(BaseHTTPRequestHandler):
