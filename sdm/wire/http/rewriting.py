@@ -77,6 +77,11 @@ class Site:
     # Cookies of ours: the console may be on the same host, and a browser does not tell ports apart.
     own_cookies: frozenset[bytes] = frozenset()
 
+    @property
+    def known_as(self) -> bytes:
+        """Its origin as the site itself knows it: by the Host that it is sent."""
+        return self.origin.partition(b"://")[0] + b"://" + self.host
+
 
 def basic(username: str, password: str) -> Field:
     return b"authorization", b"Basic " + b64encode(f"{username}:{password}".encode())
@@ -141,17 +146,18 @@ def _as_of(site: Site, here: bytes, each: Field) -> Field:
         for scheme in (b"http://", b"https://"):
             local = scheme + here
             if value == local or value.startswith(local + b"/"):
-                return name, site.origin + value[len(local) :]
+                return name, site.known_as + value[len(local) :]
     return each
 
 
 def _for_the_browser(site: Site, each: Field) -> Field:
     name, value = each
     if name == b"location":
-        if value == site.origin:
-            return name, b"/"
-        if value.startswith((site.origin + b"/", site.origin + b"?")):
-            return name, value[len(site.origin) :]
+        for origin in (site.origin, site.known_as):
+            if value == origin:
+                return name, b"/"
+            if value.startswith((origin + b"/", origin + b"?")):
+                return name, value[len(origin) :]
     if name == b"set-cookie":
         cookie, *attributes = value.split(b";")
         kept = [one for one in attributes if not one.strip().lower().startswith(_COOKIE_ATTRIBUTES)]

@@ -1,5 +1,7 @@
 """The site sees its own requests, and nothing of the person's; the browser stays where it is."""
 
+from dataclasses import replace
+
 import pytest
 
 from sdm.wire.http import heads, rewriting
@@ -75,6 +77,18 @@ def test_the_site_is_called_by_its_own_name():
     assert fields[b"host"] == b"wiki.internal:8443"
     assert fields[b"origin"] == b"https://wiki.internal:8443"
     assert fields[b"referer"] == b"https://wiki.internal:8443/a?b"
+
+
+def test_a_site_with_another_name_is_known_by_it():
+    site = replace(SITE, host=b"wiki.example.com")
+    head = request(b"Origin: http://127.0.0.1:10001", b"Referer: http://127.0.0.1:10001/a")
+    fields = dict(rewriting.request_fields(site, head))
+    assert fields[b"host"] == b"wiki.example.com"
+    assert fields[b"origin"] == b"https://wiki.example.com"
+    assert fields[b"referer"] == b"https://wiki.example.com/a"
+    for location in (b"https://wiki.example.com/page", b"https://wiki.internal:8443/page"):
+        answered = heads.parse_response(b"HTTP/1.1 302 Found\r\nLocation: " + location)
+        assert rewriting.response_fields(site, answered) == [(b"location", b"/page")]
 
 
 def test_another_origin_stays_what_it_is():
