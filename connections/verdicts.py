@@ -23,6 +23,8 @@ _ENDINGS = {
     Refusal.ENDED: Ending.ACCESS_OVER,
 }
 
+_DETACHED = "The resource was detached from its proxy cluster."
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -50,6 +52,11 @@ def verdicts(*, worker: Worker, sessions: Sequence[Live]) -> Sequence[Verdict]:
             cluster=worker.cluster_id, pk__in={live.resource_id for live in sessions}
         ).values_list("pk", flat=True)
     )
+    detached = set(
+        Resource.objects.filter(
+            cluster=None, pk__in={live.resource_id for live in sessions} - own
+        ).values_list("pk", flat=True)
+    )
     ended = ended_sessions([live.session_id for live in sessions])
 
     decisions = decide_many({(live.account_id, live.resource_id) for live in sessions}, now)
@@ -62,18 +69,21 @@ def verdicts(*, worker: Worker, sessions: Sequence[Live]) -> Sequence[Verdict]:
         except LoginOver as over:
             return over
 
-    found = (_verdict(live, own, ended, decisions, login) for live in sessions)
+    found = (_verdict(live, own, detached, ended, decisions, login) for live in sessions)
     return [verdict for verdict in found if verdict is not None]
 
 
 def _verdict(
     live: Live,
     own: Collection[str],
+    detached: Collection[str],
     ended: Mapping[str, str],
     decisions: Mapping[tuple[str, str], Decision],
     login: Callable[[str, str], ClientLogin | LoginOver],
 ) -> Verdict | None:
     # First: of what is another cluster's, a worker learns nothing but this.
+    if live.resource_id in detached:
+        return Verdict(live.session_id, Ending.RESOURCE_GONE, _DETACHED)
     if live.resource_id not in own:
         return Verdict(live.session_id, Ending.RESOURCE_GONE, Ending.RESOURCE_GONE.sentence)
     if live.session_id in ended:

@@ -36,6 +36,11 @@ class Chain:
         """The first link that does not hold; those after it may hold or not."""
         return next((link for link in self.links if link.state is State.BAD), None)
 
+    @property
+    def holds(self) -> bool:
+        """Every link does, as far as anybody can know: nothing is left to be found out."""
+        return all(link.state is State.GOOD for link in self.links)
+
 
 def chain(resource: Resource, credentials: Sequence[CredentialRow]) -> Chain:
     """From the cluster to the server. Who may use it is not a question of this chain."""
@@ -44,7 +49,7 @@ def chain(resource: Resource, credentials: Sequence[CredentialRow]) -> Chain:
     if cluster is not None:
         links += [_has_key(cluster), _has_worker(cluster)]
     links += [_has_secret(resource, row) for row in credentials if row.required]
-    links.append(_answers(resource))
+    links.append(_answers(resource, has_credentials=bool(credentials)))
     return Chain(links)
 
 
@@ -81,11 +86,12 @@ def _has_secret(resource: Resource, row: CredentialRow) -> Link:
     return Link(State.GOOD, f"{row.label} is set.")
 
 
-def _answers(resource: Resource) -> Link:
+def _answers(resource: Resource, *, has_credentials: bool) -> Link:
     if resource.healthy is None:
         return Link(State.UNKNOWN, "No worker has checked yet whether it answers.")
     if resource.healthy:
         return Link(State.GOOD, f"{resource.address} answered at the last check.")
     url = reverse("resources:resource-edit", args=[resource.pk])
-    text = f"{resource.address} did not answer at the last check, or refused the credentials."
+    refused = ", or refused the credentials" if has_credentials else ""
+    text = f"{resource.address} did not answer at the last check{refused}."
     return Link(State.BAD, text, "Check its settings", url)

@@ -146,6 +146,7 @@ def test_what_ends_access_reaches_the_worker_and_ends_the_session(
     assert not verdict.may_go_on
     assert verdict.reason == ending.value
     assert verdict.message.endswith(".")
+    assert ("detached" in verdict.message) is (cut is detach)
     assert seconds < 5
 
 

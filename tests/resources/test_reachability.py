@@ -51,7 +51,14 @@ def test_each_link_in_turn(alice_client, resource):
 def test_not_checked_yet_is_not_broken(alice_client, resource):
     Resource.objects.update(healthy=None)
     assert broken(alice_client, resource) is None
-    assert "No worker has checked yet" in alice_client.get(f"/resources/{resource.pk}/").content.decode()
+    page = alice_client.get(f"/resources/{resource.pk}/").content.decode()
+    assert "No worker has checked yet" in page
+    assert "Nothing stands in the way" not in page
+
+
+def test_what_has_no_credentials_did_not_refuse_them(alice, alice_client, resource):
+    plain = make_resource(alice, "mail", kind="rawTCP", cluster=resource.cluster, healthy=False)
+    assert broken(alice_client, plain) == f"{plain.address} did not answer at the last check."
 
 
 def test_a_secret_that_is_optional_may_be_missing(alice, alice_client, resource):
