@@ -49,7 +49,8 @@ _STEADY = 30.0
 _SUM_EVERY = 1.0
 # What an ending process gets beyond its deadline before it is killed.
 _GRACE = 3.0
-# When the control plane wants us gone, live connections get this long, and are then told: two seconds in all is the promise.
+# When the control plane wants us gone, live connections get this long and are then told. All has to be over in two
+# seconds.
 _AT_ONCE = 0.3
 _SEND_TIMEOUT = 5.0
 
