@@ -40,17 +40,22 @@ def signed_in(where: Home) -> bool:
     return where.identity.exists() or bool(os.environ.get("SDM_SERVICE_TOKEN"))
 
 
+def not_logged_in() -> Failed:
+    return Failed(NOT_LOGGED_IN, ExitCode.REFUSED, "not-logged-in")
+
+
 def ask(where: Home, request: Message) -> Message:
     """The answer of the agent, which is started if it does not run."""
     if not signed_in(where):
-        raise Failed(NOT_LOGGED_IN, ExitCode.REFUSED)
+        raise not_logged_in()
     start(where)
     try:
         answer = control.ask(where.socket, request)
     except NoAgent:
         raise Failed(f"The agent ended. Its log is {where.log}.", ExitCode.UNAVAILABLE) from None
     if "error" in answer:
-        raise Failed(str(answer["error"]), _CODES.get(str(answer.get("reason")), ExitCode.FAILURE))
+        reason = str(answer.get("reason", ""))
+        raise Failed(str(answer["error"]), _CODES.get(reason, ExitCode.FAILURE), reason)
     return answer
 
 
@@ -59,7 +64,7 @@ _CODES = {"not-logged-in": ExitCode.REFUSED, "not-found": ExitCode.NOT_FOUND}
 
 def follow(where: Home, request: Message) -> Iterator[Message]:
     if not signed_in(where):
-        raise Failed(NOT_LOGGED_IN, ExitCode.REFUSED)
+        raise not_logged_in()
     start(where)
     try:
         yield from control.follow(where.socket, request, forever=True)

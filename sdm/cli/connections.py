@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from sdm.cli import agent, filters
-from sdm.cli.failure import Failed
 from sdm.cli.filters import WrongFilter
 from sdm.client import control
 from sdm.client.control import NoAgent
@@ -44,11 +43,11 @@ def status(as_json: bool, watch: bool, text: str) -> ExitCode:
     request = {"verb": "status", "watch": watch}
     answers = agent.follow(home, request) if watch else iter([agent.ask(home, request)])
     for answer in answers:
+        if not answer["signed_in"]:
+            raise agent.not_logged_in()
         everything = answer["resources"]
         answer["resources"] = [each for each in everything if wanted(each)]
         click.echo(json.dumps(answer) if as_json else "\n".join(_table(answer, len(everything))))
-        if not answer["signed_in"]:
-            raise Failed(agent.NOT_LOGGED_IN, ExitCode.REFUSED)
     return ExitCode.OK
 
 
@@ -71,6 +70,7 @@ def disconnect(names: tuple[str, ...], everything: bool, as_json: bool) -> ExitC
 
 
 @click.command()
+@click.option("--json", is_flag=True, expose_value=False, help="Accepted and not needed: it is JSON anyway.")
 def ready() -> ExitCode:
     """Whether connections can be made, as JSON and as the exit code: 0 when they can."""
     home = agent.home()

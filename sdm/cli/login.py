@@ -88,7 +88,7 @@ def _login(control_plane: ControlPlane, show: Callable[[str, str], None]) -> Ide
         raise Failed(str(error), ExitCode.REFUSED) from None
     except ControlError as error:
         code = ExitCode.UNAVAILABLE if error.reason.may_retry else ExitCode.REFUSED
-        raise Failed(str(error), code) from None
+        raise Failed(str(error), code, str(error.reason)) from None
 
 
 def _control_plane(home: Home, given: str | None) -> ControlPlane:

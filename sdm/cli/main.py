@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from sdm.cli.failure import Failed
+from sdm.cli import failure
 from sdm.exit_codes import ExitCode
 from sdm.version import VERSION
 
@@ -57,12 +57,9 @@ def run(arguments: list[str]) -> int:
         code = sdm.main(arguments, prog_name="sdm", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except Failed as error:
-        click.echo(error.message, err=True)
-        return error.code
     except click.ClickException as error:
-        error.show()
-        return ExitCode.USAGE
+        # Looked for here and not in each command: a wrong command line is told to a script as well.
+        return failure.show(error, as_json="--json" in arguments)
     except click.Abort:
         return ExitCode.FAILURE
     return code if isinstance(code, int) else ExitCode.OK

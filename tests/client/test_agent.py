@@ -105,12 +105,35 @@ def test_wrong_settings_are_named(sdm: Sdm, environment: dict[str, str], words: 
 
 
 def test_without_a_login_every_command_says_so_and_starts_nothing(sdm: Sdm):
-    for words in (("status",), ("connect", "orders"), ("status", "--json"), ("status", "--watch")):
+    for words in (("status",), ("connect", "orders"), ("status", "--watch")):
         done = sdm.run(*words)
         assert done.returncode == ExitCode.REFUSED
         assert done.stderr == "You are not authenticated. Please login again.\n"
     assert sdm.run("ready").returncode == ExitCode.UNAVAILABLE
+    assert json.loads(sdm.run("ready", "--json").stdout)["is_linked"] is False
     assert not (sdm.home / "agent.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "reason"),
+    [
+        (("status",), {}, ExitCode.REFUSED, "not-logged-in"),
+        (("status", "--watch"), {}, ExitCode.REFUSED, "not-logged-in"),
+        (("connect", "orders"), {}, ExitCode.REFUSED, "not-logged-in"),
+        (("login",), {"SDM_APP_DOMAIN": ""}, ExitCode.CONFIGURATION, "configuration"),
+        (("connect",), {}, ExitCode.USAGE, "usage"),
+        (("status", "--colour"), {}, ExitCode.USAGE, "usage"),
+    ],
+)
+def test_a_script_is_told_of_a_failure_in_json(
+    sdm: Sdm, words: tuple[str, ...], environment: dict[str, str], code: ExitCode, reason: str
+):
+    done = sdm.run(*words, "--json", **environment)
+    assert done.returncode == code
+    told = json.loads(done.stdout)
+    assert told.pop("error")
+    assert told == {"code": code, "reason": reason}
+    assert done.stderr == ""
 
 
 def test_a_directory_that_others_can_read_is_refused(sdm: Sdm):
@@ -254,6 +277,7 @@ def test_names_are_found_by_a_part_that_is_in_no_other(plane: Plane, sdm: Sdm, o
         done = sdm.run("connect", words)
         assert done.returncode == ExitCode.NOT_FOUND
         assert said in done.stderr
+    assert json.loads(sdm.run("connect", "nothing", "--json").stdout)["reason"] == "not-found"
     assert {each["name"] for each in sdm.json("connect", "--all")} == {"orders-eu", "orders-us", "wiki"}
     assert all(each["status"] == "connected" for each in sdm.json("status")["resources"])
     assert sdm.run("disconnect", "wiki").stdout == "wiki: disconnect successful\n"
