@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sdm.cli import agent, filters
+from sdm.cli import agent, filters, moments
 from sdm.cli.filters import WrongFilter
 from sdm.client import control
 from sdm.client.control import NoAgent
@@ -153,7 +153,8 @@ def _table(answer: dict[str, Any], total: int) -> Iterator[str]:
         yield next(lines)
         for resource, line in zip(rows, lines, strict=True):
             yield line
-            if note := _note(resource):
+            # What is wrong with all of them stands above.
+            if (note := _note(resource)) and note != problem:
                 yield f"    {note}"
     if len(resources) < total:
         yield ""
@@ -164,7 +165,7 @@ def _row(resource: Resource) -> tuple[str, ...]:
     tags = ",".join(f"{key}={value}" if value else key for key, value in sorted(resource["tags"].items()))
     extra = [tags] if tags else []
     if resource["until"]:
-        extra.append(f"until {dt.datetime.fromisoformat(resource['until']).astimezone():%Y-%m-%d %H:%M}")
+        extra.append(f"until {moments.shown(dt.datetime.fromisoformat(resource['until']))}")
     return resource["name"], resource["status"], resource["address"], resource["type"], " ".join(extra)
 
 

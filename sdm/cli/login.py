@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import click
 
-from sdm.cli import agent
+from sdm.cli import agent, moments
 from sdm.cli.failure import Failed
 from sdm.client import control, identity
 from sdm.client.control import NoAgent
@@ -47,7 +47,7 @@ def login(app_domain: str | None, no_browser: bool, as_json: bool) -> ExitCode:
         account = {"id": me.person.account_id, "email": me.person.email, "name": me.person.name}
         click.echo(json.dumps({"event": "logged_in", "account": account, "until": me.ends_at.isoformat()}))
     else:
-        click.echo(f"Logged in as {me.person}, until {me.ends_at.astimezone():%Y-%m-%d %H:%M}.")
+        click.echo(f"Logged in as {me.person}, until {moments.shown(me.ends_at)}.")
     return ExitCode.OK
 
 
@@ -58,17 +58,26 @@ def logout(as_json: bool) -> ExitCode:
     home = agent.home()
     problem = ""
     if home.identity.exists():
+        me = identity.load(home)
         problem = str(agent.ask(home, {"verb": "logout"}).get("problem", ""))
         identity.forget(home)
+        if problem:
+            problem = _still_listed(me, problem)
     if as_json:
         click.echo(json.dumps({"logged_out": True, "problem": problem}))
     else:
         click.echo("Logged out.")
         if problem:
-            click.echo(
-                f"The control plane could not be told: {problem} The certificate here is removed.", err=True
-            )
+            click.echo(problem, err=True)
     return ExitCode.OK
+
+
+def _still_listed(me: Identity | None, why: str) -> str:
+    until = f", {moments.shown(me.ends_at)}" if me else ""
+    return (
+        f"The console could not be told: {why} It lists this machine until the login ends{until}, or is ended there. "
+        "The certificate here is removed."
+    )
 
 
 def _login(control_plane: ControlPlane, show: Callable[[str, str], None]) -> Identity:

@@ -235,7 +235,7 @@ class Agent:
             entries = list(session.catalog) if everything else [session.catalog.named(name) for name in names]
         except NotFound as error:
             return {"error": session.problem or str(error), "reason": "not-found"}
-        before = set(self._wanted)
+        before, open_before = set(self._wanted), set(self._listeners)
         chosen = {entry.resource_id for entry in entries}
         self._wanted = before | chosen if verb == "connect" else before - chosen
         write_json(self._home.connections, {"resources": sorted(self._wanted)})
@@ -245,16 +245,20 @@ class Agent:
             self._changes.notify_all()
         if verb == "connect":
             await self._try_out(session, chosen)
+        # Whose port was taken was wanted before, and not connected.
+        already = open_before if verb == "connect" else {each.resource_id for each in entries} - before
         shown = self._status()["resources"]
         return {
             "resources": [
-                resource | {"already": (resource["id"] in before) == (verb == "connect")}
+                resource | {"already": resource["id"] in already}
                 for resource in shown
                 if resource["id"] in chosen
             ]
         }
 
     async def _logout(self) -> Message:
+        # An agent that was started for this has to find the control plane first.
+        await self._settled()
         session, problem = self._session, ""
         if session is not None and not session.over:
             try:

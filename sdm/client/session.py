@@ -58,8 +58,9 @@ class Session:
                     await asyncio.sleep(pauses.take())
 
     async def logout(self) -> None:
-        if self._calls is not None:
-            await self._calls.logout(self.me)
+        if self._calls is None:
+            raise ControlError(Reason.UNAVAILABLE, self.problem)
+        await self._calls.logout(self.me)
 
     async def _connected(self, pauses: Pauses) -> None:
         async with connect(self.me.control_plane) as channel:

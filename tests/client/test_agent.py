@@ -169,6 +169,27 @@ def test_logging_out_works_here_when_the_control_plane_is_away(plane: Plane, sdm
     assert not (sdm.home / "identity.json").exists()
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_logging_out_says_that_a_control_plane_that_is_away_lists_this_machine_still(
+    plane: Plane, sdm: Sdm, runs: bool
+):
+    sdm.login(plane)
+    if runs:
+        sdm.listen()
+    plane.down()
+    if runs:
+        until(lambda: bool(sdm.status()["problem"]))
+    done = sdm.finish("logout", "--json")
+    assert done.returncode == 0
+    told = json.loads(done.stdout)
+    assert told["logged_out"] is True
+    assert told["problem"].startswith("The console could not be told: ")
+    assert "lists this machine until the login ends, 20" in told["problem"]
+    assert plane.address in told["problem"]
+    assert "ipv4:" not in told["problem"]
+    assert not (sdm.home / "identity.json").exists()
+
+
 # --- Connecting ---
 
 
@@ -305,6 +326,8 @@ def test_a_port_that_is_taken_is_said(plane: Plane, sdm: Sdm, offer: Offer):
         done = sdm.run("connect", "orders")
         assert done.returncode == ExitCode.ADDRESS
         assert "is taken by another program" in done.stdout
+        for _ in range(2):
+            assert json.loads(sdm.run("connect", "orders", "--json").stdout)[0]["already"] is False
 
 
 def test_one_directory_has_one_agent(plane: Plane, sdm: Sdm):
