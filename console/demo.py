@@ -33,6 +33,10 @@ CREATE TABLE orders AS
 SELECT id, (ARRAY['tea', 'coffee', 'cocoa'])[1 + id % 3] AS item, 1 + id % 5 AS quantity
 FROM generate_series(1, 1000) AS id
 """
+WORKER_ENDED = f"""
+The demo's worker has ended; what it said last stands above. Console, API and database run on without it, so nobody
+reaches {RESOURCE} any more. Ctrl-C ends them; ./dev demo starts anew.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,25 @@ def main() -> None:
         ours.start(*PAGES)
         ours.start(*API)
         wait_for(ours, lambda: answers(first_run.api_listen()))
-        ours.start("-m", "sdm", "proxy", env=made.worker)
-        wait_for(ours, lambda: is_served(made.cluster_id))
+        # Of the person's own client: a worker does not know it.
+        os.environ.pop("SDM_HOME", None)
+        worker = ours.start("-m", "sdm", "proxy", env=made.worker, needed=False)
+        wait_for(ours, lambda: worker.poll() is not None or is_served(made.cluster_id))
+        if worker.poll() is not None:
+            sys.exit("console: The demo's worker did not start; why stands above.")
         if ours.run_on:
-            sys.stdout.write(directions(made))
-            sys.stdout.flush()
+            say(directions(made))
+        while ours.run_on and worker.poll() is None:
+            time.sleep(0.1)
+        if ours.run_on:
+            say(WORKER_ENDED)
         ours.wait()
     sys.exit(ours.code)
+
+
+def say(words: str) -> None:
+    sys.stdout.write(words)
+    sys.stdout.flush()
 
 
 def make(url: str) -> Made:

@@ -24,8 +24,12 @@ class Processes:
         self._lock = lock
         self._told: list[int] = []
         self._children: list[subprocess.Popen[bytes]] = []
+        self._needed: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, needed: bool = True
+    ) -> "subprocess.Popen[bytes]":
+        """When one that is `needed` ends, all do."""
         # A session of its own: Ctrl-C is for us, and we tell it once.
         child = subprocess.Popen(  # noqa: S603  # Python, with commands of ours
             [sys.executable, *arguments],
@@ -35,20 +39,23 @@ class Processes:
             env={**os.environ, **(env or {})},
         )
         self._children.append(child)
+        if needed:
+            self._needed.append(child)
+        return child
 
     @property
     def run_on(self) -> bool:
-        return not self._told and all(child.poll() is None for child in self._children)
+        return not self._told and all(child.poll() is None for child in self._needed)
 
     @property
     def code(self) -> int:
         """0 when we were told to stop, otherwise what the one ended with that ended by itself."""
         if self._told:
             return 0
-        return next((child.returncode for child in self._children if child.returncode), 1)
+        return next((child.returncode for child in self._needed if child.returncode), 1)
 
     def wait(self) -> None:
-        """Until one of them ends or we are told to stop."""
+        """Until one that is needed ends or we are told to stop."""
         while self.run_on:
             time.sleep(0.1)
 
