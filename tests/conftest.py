@@ -12,7 +12,10 @@ from accounts.models import Account
 from accounts.policy import Level
 from audit import append_only
 from tests import guard
+from tests.browser.driver import browser
 from tests.people import make_account
+
+__all__ = ["browser"]
 
 # Fast while one works; `HYPOTHESIS_PROFILE=deep ./dev test` before a release or after touching a parser.
 hypothesis.settings.register_profile("fast", max_examples=50, deadline=None)
@@ -31,7 +34,7 @@ def _no_network() -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last: the driver leaves an event loop running, which other tests would stumble over."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from psycopg import sql
 
-from tests.browser.conftest import TIMEOUT_MS, browser
+from tests.browser.conftest import TIMEOUT_MS
 from tests.end_to_end.cast import ADA
 from tests.end_to_end.product import Product
 from tests.end_to_end.programs import Website
@@ -19,8 +19,6 @@ from tests.house.checkout import free_port
 from tests.people import PASSWORD
 from tests.servers import postgres
 from tests.worker import echo
-
-__all__ = ["browser"]
 
 SHOP_PASSWORD = "shop's own, which nobody sees"
 WIKI_PASSWORD = "wiki's own, which nobody sees"
