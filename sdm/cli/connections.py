@@ -143,6 +143,8 @@ def _table(answer: dict[str, Any], total: int) -> Iterator[str]:
     if problem and account:
         yield problem
     resources: list[Resource] = answer["resources"]
+    for each in answer.get("lost", ()):
+        yield f"{each['name']}: {each['problem']}"
     if account and not total and not problem:
         yield "There is nothing that you have access to. An administrator can change that."
     for category, some in groupby(resources, key=lambda each: str(each["category"])):

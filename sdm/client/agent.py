@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import IO
 
@@ -16,6 +16,7 @@ from sdm.client.control import Message
 from sdm.client.home import Home, read_json, write_json
 from sdm.client.listener import Listener, PortTaken
 from sdm.client.session import NOT_LOGGED_IN, Session
+from sdm.client.status import Lost
 from sdm.client.tickets import Permission
 from sdm.client.tunnel import TunnelFailed
 from sdm.control_plane.refusals import ControlError
@@ -66,10 +67,15 @@ class Agent:
         self._version = 0
         self._pending: set[asyncio.Task[None]] = set()
         self._is_logged_out = False
+        # What was connected until it was taken away.
+        self._lost: dict[str, Lost] = {}
+        # Whether the control plane was, when something changed last.
+        self._was_heard = False
 
-    async def run(self) -> None:
-        """Until cancelled, or logged out."""
+    async def run(self, listening: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled, or logged out. `listening` is called as soon as commands are answered."""
         async with control.serving(self._home.socket, self.answer):
+            listening()
             try:
                 while not self._is_logged_out:
                     await self._live()
@@ -82,6 +88,7 @@ class Agent:
         me = await asyncio.to_thread(identity.load, self._home)
         self._session = Session(self._home, me, self.changed) if me else None
         self._contexts.clear()
+        self._lost.clear()
         self.changed()
         running = asyncio.create_task(self._session.run()) if self._session else None
         try:
@@ -102,6 +109,11 @@ class Agent:
         task.add_done_callback(self._pending.discard)
 
     async def _settle(self) -> None:
+        is_heard = self._session is not None and not self._session.problem
+        if is_heard and not self._was_heard:
+            for listener in self._listeners.values():
+                listener.forget_outage()
+        self._was_heard = is_heard
         async with self._changes:
             await self._fit_listeners()
             self._version += 1
@@ -115,6 +127,9 @@ class Agent:
         reachable = {entry.resource_id: entry for entry in session.catalog} if session else {}
         for resource_id, listener in list(self._listeners.items()):
             entry = reachable.get(resource_id)
+            if entry is None and resource_id in self._wanted and session and not session.over:
+                self._lost[resource_id] = Lost(listener.entry)
+                log.warning("%s: %s", listener.entry.name, status.TAKEN_AWAY)
             if (
                 resource_id not in self._wanted
                 or entry is None
@@ -125,9 +140,10 @@ class Agent:
                 # Who takes something away lets the worker say so; who disconnects wants it now.
                 self._begin(listener.close(within=_LAST_WORDS if resource_id in self._wanted else 0))
             else:
-                listener.entry = entry
+                listener.update(entry)
         for resource_id in self._wanted - self._listeners.keys():
             if entry := reachable.get(resource_id):
+                self._lost.pop(resource_id, None)
                 self._open(entry)
 
     def _open(self, entry: Entry) -> None:
@@ -175,17 +191,17 @@ class Agent:
         first = list(by_cluster.values())[:_TRIED_OUT]
         problems = dict(await asyncio.gather(*(self._try_one(session, listener.entry) for listener in first)))
         for listener in listeners:
-            if (problem := problems.get(listener.entry.cluster)) is not None:
-                listener.note(problem)
+            if listener.entry.cluster in problems:
+                listener.note(problems[listener.entry.cluster])
 
-    async def _try_one(self, session: Session, entry: Entry) -> tuple[str, str]:
-        """What is wrong with its cluster; nothing if it answers."""
+    async def _try_one(self, session: Session, entry: Entry) -> tuple[str, Exception | None]:
+        """What is wrong with its cluster; None if it answers."""
         try:
             permission = await session.tickets.get(entry.resource_id)
             await tunnel.try_out(permission, self._context(permission, session), _TRY_OUT_TIMEOUT)
         except (TunnelFailed, ControlError) as error:
-            return entry.cluster, str(error)
-        return entry.cluster, ""
+            return entry.cluster, error
+        return entry.cluster, None
 
     # --- Commands ---
 
@@ -224,7 +240,7 @@ class Agent:
                 await self._changes.wait_for(lambda seen=seen: self._version != seen)  # type: ignore[misc]
 
     def _status(self) -> Message:
-        return status.of_agent(self._session, self._listeners, self._wanted, os.getpid())
+        return status.of_agent(self._session, self._listeners, self._wanted, self._lost, os.getpid())
 
     async def _switch(self, verb: str, names: list[str], *, everything: bool) -> Message:
         await self._settled()

@@ -11,6 +11,7 @@ from sdm.client import apology
 from sdm.client.catalog import Entry
 from sdm.client.tunnel import TunnelFailed
 from sdm.contract.endings import Ending
+from sdm.contract.reasons import Reason
 from sdm.control_plane.refusals import ControlError
 from sdm.transport.relay.handoff import HandOff, Outcome
 from sdm.transport.relay.loop import Relay
@@ -47,6 +48,8 @@ class Listener:
         self._is_unused = asyncio.Event()
         # What went wrong with the last connection.
         self._problem = ""
+        # It was that the control plane is not heard: nothing of it is left when it is.
+        self._is_outage = False
         # Of the session that an administrator had ended when the last connection was made.
         self._known_cut = ""
 
@@ -122,7 +125,7 @@ class Listener:
         try:
             tunnel, early = await self._dial(self.entry.resource_id)
         except (TunnelFailed, ControlError) as error:
-            self.note(str(error))
+            self.note(error)
             log.warning("%s: %s", self.entry.name, error)
             with contextlib.suppress(OSError, TimeoutError):  # whoever asked may be gone
                 await apology.send(local, self.entry.kind, str(error))
@@ -132,7 +135,7 @@ class Listener:
             local.close()
             raise
         self._known_cut = self.entry.cut_session_id
-        self.note("")
+        self.note(None)
         self._join(local.detach(), tunnel.detach(), early)
 
     def _join(self, local: socket.socket, tunnel: socket.socket, early: bytes) -> None:
@@ -155,7 +158,20 @@ class Listener:
             log.info("%s: a connection ended: %s", self.entry.name, outcome.message)
         self._changed()
 
-    def note(self, problem: str) -> None:
+    def update(self, entry: Entry) -> None:
+        """What the control plane says of the resource now."""
+        before, self.entry = self.entry.cut_session_id, entry
+        if entry.cut_session_id not in ("", before):
+            log.warning("%s: %s", entry.name, Ending.ENDED_BY_ADMINISTRATOR.sentence)
+
+    def forget_outage(self) -> None:
+        if self._is_outage:
+            self.note(None)
+
+    def note(self, error: Exception | None) -> None:
+        """What went wrong; None when nothing did."""
+        self._is_outage = isinstance(error, ControlError) and error.reason is Reason.UNAVAILABLE
+        problem = str(error) if error else ""
         if problem != self._problem:
             self._problem = problem
             self._changed()

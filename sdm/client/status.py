@@ -1,6 +1,8 @@
 """What `sdm status` tells, as scripts get it with `--json`."""
 
+import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from sdm.client.catalog import Entry
 from sdm.client.control import Message
@@ -9,12 +11,28 @@ from sdm.client.session import NOT_LOGGED_IN, Session
 from sdm.version import VERSION
 
 CONNECTED, NOT_CONNECTED = "connected", "not connected"
+TAKEN_AWAY = "You no longer have access to this resource, or it was deleted."
+# Seconds. Whoever looks later does not wonder any more where a connection went.
+_LOSS_TOLD = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What was connected, and is in the catalog no more."""
+
+    entry: Entry
+    at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_told(self) -> bool:
+        return time.monotonic() < self.at + _LOSS_TOLD
 
 
 def of_agent(
     session: Session | None,
     listeners: Mapping[str, Listener],
     wanted: Collection[str],
+    lost: Mapping[str, Lost],
     pid: int,
 ) -> Message:
     signed_in = session is not None and not session.over
@@ -27,6 +45,11 @@ def of_agent(
         "resources": [
             of_resource(entry, listeners.get(entry.resource_id), wanted=entry.resource_id in wanted)
             for entry in (session.catalog if session and signed_in else ())
+        ],
+        "lost": [
+            {"id": key, "name": each.entry.name, "problem": TAKEN_AWAY}
+            for key, each in lost.items()
+            if each.is_told
         ],
     }
 

@@ -359,6 +359,60 @@ def test_what_is_taken_away_is_closed_and_what_is_given_appears(
         offer("wiki")
         seen = next(seen for seen in told if seen)
         assert [each["name"] for each in seen] == ["wiki"]
+    said = "orders: You no longer have access to this resource, or it was deleted.\n"
+    assert said in sdm.run("status").stdout
+    assert said in sdm.log()
+
+
+@pytest.mark.parametrize("kind", ["rawTCP", "postgres"])
+def test_that_an_administrator_ended_the_session_is_shown_until_the_next_connection(
+    plane: Plane, sdm: Sdm, worker: Worker, offer: Offer, kind: str
+):
+    orders = offer("orders", kind=kind)
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "orders")
+    with dialled(sdm, "orders") as sock:
+        assert said_back(sock, b"hello") == b"hello"
+        plane.people.entries[orders].cut_session_id = "se-1"
+        plane.people.change()
+        until(lambda: bool(sdm.resource("orders")["problem"]))
+    said = "An administrator ended this session."
+    assert f"    {said}\n" in sdm.run("status").stdout
+    assert f"orders: {said}\n" in sdm.log()
+    with dialled(sdm, "orders") as sock:
+        assert said_back(sock, b"hello") == b"hello"
+        assert sdm.resource("orders")["problem"] == ""
+
+
+def test_nothing_is_left_of_an_outage_of_the_control_plane_when_it_is_over(
+    plane: Plane, sdm: Sdm, offer: Offer
+):
+    offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    plane.down()
+    until(lambda: bool(sdm.status()["problem"]))
+    sdm.run("connect", "orders")
+    problem = sdm.status()["problem"]
+    assert plane.address in problem
+    assert sdm.resource("orders")["problem"]
+    assert sdm.run("status").stdout.count(problem) == 1
+    plane.up()
+    until(sdm.ready, 40)
+    until(lambda: not sdm.resource("orders")["problem"])
+
+
+def test_listening_is_told_in_json(plane: Plane, sdm: Sdm):
+    sdm.login(plane)
+    agent = sdm.begin("listen", "--json")
+    assert agent.stdout is not None
+    assert json.loads(agent.stdout.readline()) == {
+        "event": "listening",
+        "socket": str(sdm.home / "agent.sock"),
+    }
+    agent.terminate()
+    agent.communicate(timeout=20)
 
 
 def test_a_control_plane_that_is_away_ends_nothing_and_is_found_again(
