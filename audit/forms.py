@@ -1,6 +1,7 @@
 """What the log can be narrowed to, and in which form it can be taken away."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, cast
@@ -67,7 +68,7 @@ def _verbs() -> list[Any]:
     ]
 
 
-def _choice(label: str, choices: list[Any]) -> forms.ChoiceField:
+def choice_field(label: str, choices: list[Any] | Callable[[], list[Any]]) -> forms.ChoiceField:
     errors = {"invalid_choice": "“%(value)s” is not in the list. Choose what is."}
     return forms.ChoiceField(
         label=label, choices=choices, required=False, error_messages=errors, widget=Select
@@ -124,15 +125,15 @@ def clean_person(email: str) -> Any:
 
 class FilterForm(ChipsForm):
     actor = person_field()
-    verb = _choice("What", _verbs())
-    entity_type = _choice("Kind", [("", "Any"), *EntityType.choices])
+    verb = choice_field("What", _verbs())
+    entity_type = choice_field("Kind", [("", "Any"), *EntityType.choices])
     entity = forms.CharField(
         label="Name or id",
         required=False,
         max_length=MAX_NAME,
         widget=forms.TextInput(attrs={"placeholder": "In full, as it was then", "autocomplete": "off"}),
     )
-    outcome = _choice("Outcome", [("", "Any"), *Activity.Outcome.choices])
+    outcome = choice_field("Outcome", [("", "Any"), *Activity.Outcome.choices])
     since = MomentField(label="From (UTC)", required=False)
     until = MomentField(label="Before (UTC)", required=False)
 

@@ -6,11 +6,11 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from audit import log_selectors
+from audit import kinds
 from audit.export import FORMATS
-from audit.forms import ChipsForm, MomentField, clean_person, person_field
+from audit.forms import ChipsForm, MomentField, choice_field, clean_person, person_field
 from audit.log_selectors import LogFilters
-from audit.models import MAX_KIND, MAX_NAME
+from audit.models import MAX_NAME
 
 MAX_TEXT = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -22,27 +22,23 @@ def _named(label: str, placeholder: str) -> forms.CharField:
     return forms.CharField(label=label, required=False, max_length=MAX_NAME, widget=widget)
 
 
+def _text(label: str) -> forms.CharField:
+    attrs = {"placeholder": "A part of it; * is anything", "autocomplete": "off"}
+    return forms.CharField(
+        label=label, required=False, max_length=MAX_TEXT, widget=forms.TextInput(attrs=attrs)
+    )
+
+
 class LogForm(ChipsForm):
     person = person_field()
     resource = _named("Resource", "Name or id, in full")
     cluster = _named("Proxy cluster", "Name or id, in full")
-    kind = forms.CharField(
-        label="Kind",
-        required=False,
-        max_length=MAX_KIND,
-        widget=forms.TextInput(attrs={"list": "kinds", "placeholder": "postgres", "autocomplete": "off"}),
-    )
+    kind = choice_field("Kind", kinds.choices)
     since = MomentField(label="From (UTC)", required=False)
     until = MomentField(label="Before (UTC)", required=False)
 
     def clean_person(self) -> Any:
         return clean_person(self.cleaned_data["person"])
-
-    def clean_kind(self) -> str:
-        """As sessions have it, however it was typed."""
-        typed = str(self.cleaned_data["kind"]).strip()
-        known = kinds() if typed else []
-        return next((kind for kind in known if kind.casefold() == typed.casefold()), typed)
 
     def filters(self) -> LogFilters:
         data = self.cleaned_data
@@ -54,15 +50,11 @@ class SessionForm(LogForm):
     state = forms.ChoiceField(
         label="State", choices=[("", "Any"), ("running", "Running"), ("ended", "Ended")], required=False
     )
+    text = _text("Text of a query")
 
 
 class QueryForm(LogForm):
-    text = forms.CharField(
-        label="Text",
-        required=False,
-        max_length=MAX_TEXT,
-        widget=forms.TextInput(attrs={"placeholder": "A part of it; * is anything", "autocomplete": "off"}),
-    )
+    text = _text("Text")
     sha256 = forms.CharField(label="Hash of the text", required=False, max_length=64)
 
     def clean_sha256(self) -> str:
@@ -82,7 +74,3 @@ class SessionExportForm(SessionForm):
 
 class QueryExportForm(QueryForm):
     format = _format()
-
-
-def kinds() -> list[str]:
-    return log_selectors.kinds()

@@ -5,9 +5,9 @@ has an index for it that would not cost more than all the rest of storing a quer
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Func, Model, Q, QuerySet, TextField
@@ -24,9 +24,8 @@ M = TypeVar("M", bound=Model)
 
 # So many queries are searched for a text at a time: what takes some 50 ms.
 SEARCHED = 20_000
-# Ids that had one name, and kinds that are offered.
+# Ids that had one name.
 _MAX_SAME_NAME = 10
-MAX_KINDS = 100
 # Rows in memory while they are exported: a query can have 64 kB.
 _CHUNK = 500
 
@@ -54,7 +53,7 @@ class LogFilters:
     until: dt.datetime | None = None
     # Of sessions.
     running: bool | None = None
-    # Of queries: a part of their text, and the hash of all of it.
+    # Of queries, or of those that ran in a session: a part of their text. Of queries: the hash of all of it.
     text: str = ""
     sha256: str = ""
 
@@ -75,7 +74,11 @@ class LogFilters:
 
 
 def sessions(filters: LogFilters) -> QuerySet[Session]:
-    rows = _matching(Session.objects.all(), filters)
+    """All but `text`, which `searched_sessions` looks for."""
+    return _running(_matching(Session.objects.all(), filters), filters)
+
+
+def _running(rows: QuerySet[Session], filters: LogFilters) -> QuerySet[Session]:
     return rows if filters.running is None else rows.filter(ended_at__isnull=filters.running)
 
 
@@ -124,30 +127,29 @@ def _ids(what: str, text: str) -> list[str] | None:
     return found or [text]
 
 
-def kinds() -> list[str]:
-    """All that sessions had."""
-    found: list[str] = []
-    values = Session.objects.order_by("kind").values_list("kind", flat=True)
-    while len(found) < MAX_KINDS and (one := values.filter(kind__gt=found[-1] if found else "").first()):
-        found.append(one)
-    return found
-
-
 @dataclass(frozen=True, slots=True)
-class Searched:
-    """The queries that hold a text, among the newest that the other filters leave."""
+class Searched(Generic[M]):
+    """The queries that hold a text, among the newest that the other filters leave; or the sessions they are of."""
 
-    rows: QuerySet[Query]
+    rows: QuerySet[M]
     # Older ones were not searched; None when all were.
     until: dt.datetime | None
 
-    @classmethod
-    def among(cls, rows: QuerySet[Query], text: str) -> "Searched":
+    @staticmethod
+    def among(rows: QuerySet[Query], text: str) -> "Searched[Query]":
         ahead = rows.order_by("-started_at", "-pk").values_list("started_at", flat=True)
         edge = next(iter(ahead[SEARCHED : SEARCHED + 1]), None)
         if edge is not None:
             rows = rows.filter(started_at__gte=edge)
-        return cls(rows.filter(containing(text)), edge)
+        return Searched(rows.filter(containing(text)), edge)
+
+
+def searched_sessions(filters: LogFilters) -> Searched[Session]:
+    """In which a query with the text ran; the times are then the query's. All but whether it runs, a query knows of
+    its session: narrowed once, there."""
+    found = Searched.among(queries(filters).select_related(None), filters.text)
+    rows = Session.objects.filter(pk__in=found.rows.order_by().values("session_id"))
+    return Searched(_running(rows, filters), found.until)
 
 
 def containing(text: str) -> Q:
@@ -177,4 +179,21 @@ def queries_in_order(filters: LogFilters) -> Iterator[Query]:
 
 
 def sessions_in_order(filters: LogFilters) -> Iterator[Session]:
-    return in_chunks(sessions(filters), field="started_at", size=_CHUNK)
+    if not filters.text:
+        return in_chunks(sessions(filters), field="started_at", size=_CHUNK)
+    return _once(
+        query.session for query in queries_in_order(filters) if _runs_as_wanted(query.session, filters)
+    )
+
+
+def _runs_as_wanted(session: Session, filters: LogFilters) -> bool:
+    return filters.running is None or session.is_running is filters.running
+
+
+def _once(rows: Iterable[Session]) -> Iterator[Session]:
+    """Each at its first query. Of those that were given only the ids are kept."""
+    given: set[str] = set()
+    for session in rows:
+        if session.pk not in given:
+            given.add(session.pk)
+            yield session

@@ -15,7 +15,7 @@ from audit import sessions as acts
 from audit.downloads import download
 from audit.export import FORMATS, QUERY_COLUMNS, SESSION_COLUMNS, query_fields, session_fields
 from audit.forms import spans, without_empty
-from audit.log_forms import LogForm, QueryExportForm, QueryForm, SessionExportForm, SessionForm, kinds
+from audit.log_forms import LogForm, QueryExportForm, QueryForm, SessionExportForm, SessionForm
 from audit.log_selectors import LogFilters, Searched
 from audit.models import Query, Session
 from audit.services import Actor, require
@@ -44,6 +44,8 @@ def session_list(request: HttpRequest) -> HttpResponse:
 
 
 def _sessions(request: HttpRequest, filters: LogFilters) -> dict[str, Any]:
+    if filters.text:
+        return _search(request, log_selectors.searched_sessions(filters))
     rows = log_selectors.sessions(filters)
     total = selectors.count(rows)
     page = paginate(
@@ -112,9 +114,9 @@ def _queries(request: HttpRequest, filters: LogFilters) -> dict[str, Any]:
     return {"page": page}
 
 
-def _search(request: HttpRequest, searched: Searched) -> dict[str, Any]:
+def _search(request: HttpRequest, searched: Searched[Any]) -> dict[str, Any]:
     """Counting all that match would be searching a second time."""
-    page: Page[Query] = paginate(searched.rows, request.GET, field="started_at", descending=True, total=0)
+    page: Page[Any] = paginate(searched.rows, request.GET, field="started_at", descending=True, total=0)
     total = len(page.rows)
     counted_to = total if page.next or page.previous or searched.until else None
     return {"page": replace(page, total=total, counted_to=counted_to), "searched_until": searched.until}
@@ -161,7 +163,7 @@ def _list(
     if "" in request.GET.values():
         return redirect(without_empty(request))
     # Callables are asked by the page, not by the fragment that is polled.
-    context = {"form": form, "people": selectors.people, "kinds": kinds, "spans": spans, "formats": FORMATS}
+    context = {"form": form, "people": selectors.people, "spans": spans, "formats": FORMATS}
     if not form.is_valid():
         return render(request, f"audit/{what}_list.html", context, status=422)
     context |= {"chips": form.chips(), "is_newest": _is_newest(request), **read(request, form.filters())}

@@ -3,6 +3,7 @@
 from django import template
 from django.utils.safestring import SafeString
 
+from audit import kinds
 from audit.models import Query, Session
 from sdm.contract.endings import Ending
 from ui import cells
@@ -19,6 +20,11 @@ _PLAIN_ENDINGS = {
     Ending.IDLE,
     Ending.LOGGED_OUT,
     Ending.WORKER_STOPPED,
+}
+# What workers say of a request that did not end by itself.
+_ERRORS = {
+    **{ending.value: ending.sentence for ending in Ending},
+    "broken-off": "Broken off before all of it had arrived.",
 }
 
 
@@ -53,6 +59,22 @@ def took(query: Query) -> str:
             number = query.microseconds / size
             return f"{number:,.0f} {unit}" if number >= 100 or size == 1 else f"{number:.1f} {unit}"
     raise AssertionError
+
+
+@register.filter
+def error_words(query: Query) -> str:
+    """A sentence where we have one for the word; a SQLSTATE or an HTTP status stands for itself."""
+    return visible(_ERRORS.get(query.error, query.error))
+
+
+@register.filter
+def kind_label(slug: str) -> str:
+    return visible(kinds.label(slug))
+
+
+@register.filter
+def logs_requests(session: Session) -> bool:
+    return session.requests > 0 or kinds.logs_requests(session.kind)
 
 
 @register.filter

@@ -238,6 +238,8 @@ class Kind:
     icon: str  # of heroicons
     form: type[KindForm]
     default_port: int | None = None
+    # Of others only bytes and times are known.
+    logs_requests: bool = True
 
     @property
     def secret_fields(self) -> dict[str, SecretField]:

@@ -132,7 +132,7 @@ def test_a_dialog_gets_the_form_alone_and_the_page_follows(alice_client: Client)
 def test_what_a_session_is_stands_in_its_row(bob_client: Client):
     make_session(b"SELECT 1", b"SELECT 2")
     text = page(bob_client, SESSIONS)
-    for word in ("charlie@example.com", "orders-db", "postgres", "keen-coffee", "192.0.2.7", "Running"):
+    for word in ("charlie@example.com", "orders-db", "PostgreSQL", "keen-coffee", "192.0.2.7", "Running"):
         assert word in text
 
 
@@ -249,7 +249,7 @@ def three(charlie: Account, bob: Account) -> None:
         ({"resource": "nothing"}, set()),
         ({"cluster": "n-00000000000000c2"}, {"three"}),
         ({"cluster": "keen-coffee"}, {"one", "two", "three"}),
-        ({"kind": "httpbasicauth"}, {"two"}),
+        ({"kind": "httpBasicAuth"}, {"two"}),
         ({"kind": "postgres", "person": "charlie@example.com", "cluster": "n-00000000000000c2"}, {"three"}),
         ({"since": f"{timezone.now() - dt.timedelta(days=5):%Y-%m-%dT%H:%M}"}, {"two", "three"}),
         ({"until": f"{timezone.now() - dt.timedelta(days=5):%Y-%m-%dT%H:%M}"}, {"one"}),
@@ -327,11 +327,106 @@ def test_a_filter_that_makes_no_sense_is_said(bob_client: Client):
 
 
 def test_kinds_are_offered(bob_client: Client):
-    make_session(kind="postgres")
+    for url in (QUERIES, SESSIONS):
+        text = page(bob_client, url)
+        assert '<option value="postgres">PostgreSQL</option>' in text
+        assert '<option value="rawTCP">TCP</option>' in text
+        assert bob_client.get(url, {"kind": "gopher"}).status_code == 422
+
+
+def test_of_what_tells_no_queries_none_are_counted(bob_client: Client):
+    cell = '<td data-label="Queries" class="number">{}</td>'
     make_session(kind="rawTCP")
-    text = page(bob_client, QUERIES)
-    assert '<option value="postgres">' in text
-    assert '<option value="rawTCP">' in text
+    assert cell.format("–") in page(bob_client, SESSIONS)
+    make_session(kind="postgres")
+    assert cell.format("0") in page(bob_client, SESSIONS)
+
+
+def test_a_kind_that_is_no_longer_known_has_its_own_word(bob_client: Client):
+    make_session(kind="gopher")
+    assert "gopher in" in page(bob_client, SESSIONS)
+
+
+def test_why_a_query_was_cut_is_a_sentence_and_the_word_stands_beside_it(bob_client: Client):
+    sid = new_session_id()
+    tell(began(sid), asked(sid), answered(sid, error="resource-gone"))
+    sentence = "The resource was deleted, or belongs to another cluster now."
+    listed = page(bob_client, QUERIES)
+    assert f'title="resource-gone"><bdi>{sentence}</bdi>' in listed
+    detail = page(bob_client, f"{QUERIES}{sid}-1/")
+    assert sentence in detail
+    assert "(<code>resource-gone</code>)" in detail
+
+
+def test_a_query_tells_its_session_worker_and_client(bob_client: Client):
+    query = make_query()
+    facts = page(bob_client, f"{QUERIES}{query.pk}/").partition('<dl class="facts">')[2]
+    for fact in (f'href="{SESSIONS}{query.session_id}/"', "w-0000000000000001", "192.0.2.7"):
+        assert fact in facts
+
+
+# --- Sessions by what was asked in them -----------------------------------------------------------
+
+
+def found_sessions(client: Client, **query: str) -> list[str]:
+    return [row.pk for row in client.get(SESSIONS, query).context["page"].rows]
+
+
+def test_sessions_are_found_by_the_text_of_a_query_once_each(bob_client: Client, charlie: Account):
+    needle = make_session(b"SELECT Needle", b"select needle again", account_id=charlie.pk)
+    over = make_session(b"the needle", ending="client-left", kind="rawTCP")
+    make_session(b"hay")
+    assert found_sessions(bob_client, text="NEEDLE") == [over.pk, needle.pk]
+    assert found_sessions(bob_client, text="needle", state="ended") == [over.pk]
+    assert found_sessions(bob_client, text="needle", state="running") == [needle.pk]
+    assert found_sessions(bob_client, text="needle", kind="rawTCP") == [over.pk]
+    assert found_sessions(bob_client, text="needle", person="charlie@example.com") == [needle.pk]
+    assert found_sessions(bob_client, text="select*again") == [needle.pk]
+    assert found_sessions(bob_client, text="nowhere") == []
+
+
+def test_sessions_are_searched_as_far_back_as_queries_and_then_further(bob_client: Client, monkeypatch):
+    monkeypatch.setattr(log_selectors, "SEARCHED", 10)
+    start = timezone.now() - dt.timedelta(hours=1)
+    session = make_session(*[b"needle"] + [b"hay"] * 25, at=start)
+    response = bob_client.get(SESSIONS, {"text": "needle"})
+    looks = 1
+    while not response.context["page"].rows:
+        text = response.content.decode()
+        assert "in the first 2,000 characters" in text
+        further = re.search(r'href="([^"]+)">Look further back', text)
+        assert further
+        assert further[1].startswith(SESSIONS)
+        response = bob_client.get(unescape(further[1]))
+        looks += 1
+    assert [row.pk for row in response.context["page"].rows] == [session.pk]
+    assert looks == 3
+
+
+def test_searching_sessions_takes_few_statements(bob_client: Client, django_assert_max_num_queries):
+    for _ in range(60):
+        make_session(b"needle", b"needle")
+    with django_assert_max_num_queries(10):
+        text = page(bob_client, SESSIONS, text="needle")
+    assert 'rel="next"' in text
+
+
+def test_the_sessions_that_are_found_can_be_taken_away(bob_client: Client):
+    found = make_session(b"Needle", b"needle", ending="client-left")
+    make_session(b"needle")
+    make_session(b"hay", ending="client-left")
+    lines = exported(bob_client, "sessions", format="jsonl", text="needle", state="ended").splitlines()
+    assert len(lines) == 1
+    assert found.pk in lines[0].decode()
+    after = Activity.objects.get().after
+    assert after is not None
+    assert after["text"] == "needle"
+
+
+def test_what_was_not_found_says_how_much_of_a_text_is_searched(bob_client: Client):
+    make_session(b"x" * 3_000 + b"needle")
+    for url in (QUERIES, SESSIONS):
+        assert "first 2,000 characters" in page(bob_client, url, text="needle")
 
 
 # --- Exports ------------------------------------------------------------------------------------

@@ -8,4 +8,5 @@ KIND = Kind(
     description="Any protocol. People bring their own credentials; who, when and how much is logged, not what.",
     icon="arrows-right-left",
     form=RawTcpForm,
+    logs_requests=False,
 )
