@@ -137,16 +137,8 @@ def command(resource: Resource) -> str:
 
 
 def _table(answer: dict[str, Any], total: int) -> Iterator[str]:
-    account, problem = answer["account"], answer["problem"]
-    if account:
-        yield f"Logged in as {account['email'] or account['name']} at {answer['control_plane']}."
-    if problem and account:
-        yield problem
+    yield from _head(answer, total)
     resources: list[Resource] = answer["resources"]
-    for each in answer.get("lost", ()):
-        yield f"{each['name']}: {each['problem']}"
-    if account and not total and not problem:
-        yield "There is nothing that you have access to. An administrator can change that."
     for category, some in groupby(resources, key=lambda each: str(each["category"])):
         heading = _HEADINGS.get(category, category.upper())
         rows = list(some)
@@ -156,11 +148,22 @@ def _table(answer: dict[str, Any], total: int) -> Iterator[str]:
         for resource, line in zip(rows, lines, strict=True):
             yield line
             # What is wrong with all of them stands above.
-            if (note := _note(resource)) and note != problem:
+            if (note := _note(resource)) and note != answer["problem"]:
                 yield f"    {note}"
     if len(resources) < total:
         yield ""
         yield f"{len(resources)} of {total} match the filter."
+
+
+def _head(answer: dict[str, Any], total: int) -> Iterator[str]:
+    account, problem = answer["account"], answer["problem"]
+    yield f"Logged in as {account['email'] or account['name']} at {answer['control_plane']}."
+    if problem:
+        yield problem
+    for each in answer.get("lost", ()):  # an agent that is older than this command tells of none
+        yield f"{each['name']}: {each['problem']}"
+    if not total and not problem:
+        yield "There is nothing that you have access to. An administrator can change that."
 
 
 def _row(resource: Resource) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ R = TypeVar("R")
 
 _BROKE_OFF = "The connection to the control plane at {name} broke off."
 NOT_OURS = "{name} answers, but not as a control plane's API: is this the console's own port?"
+# The details are of whatever fell over there, and its own log has them.
+_FAILS = "The control plane at {name} fails with gRPC status {status}. Its log says why."
 _WITHOUT_A_WORD = {
     grpc.StatusCode.UNAVAILABLE: _BROKE_OFF,
     grpc.StatusCode.CANCELLED: _BROKE_OFF,
@@ -57,9 +59,8 @@ def refusal(error: aio.AioRpcError, name: str) -> ControlError:
     word, details = words.get(reasons.METADATA), error.details() or ""
     if word is None:
         log.debug("gRPC says: %s %s", error.code().name, details)
-        failed = "The control plane at {name} fails: {why}."
-        sentence = _WITHOUT_A_WORD.get(error.code(), failed)
-        return NoAnswer(sentence.format(name=name, why=details or error.code().name))
+        sentence = _WITHOUT_A_WORD.get(error.code(), _FAILS)
+        return NoAnswer(sentence.format(name=name, status=error.code().name))
     try:
         return ControlError(Reason(str(word)), details)
     except ValueError:

@@ -62,7 +62,12 @@ def test_help_and_version_say_what_they_should(capsys: pytest.CaptureFixture[str
 )
 def test_a_wrong_command_line_is_usage(words: list[str], capsys: pytest.CaptureFixture[str]):
     assert run(words) == ExitCode.USAGE
-    assert capsys.readouterr().out == ""
+    said = capsys.readouterr()
+    if "--json" in words:
+        assert json.loads(said.out)["reason"] == "usage"
+        assert said.err == ""
+    else:
+        assert said.out == ""
 
 
 def test_exit_codes_are_those_that_were_promised():
