@@ -22,10 +22,14 @@ def _named(label: str, placeholder: str) -> forms.CharField:
     return forms.CharField(label=label, required=False, max_length=MAX_NAME, widget=widget)
 
 
-def _text(label: str) -> forms.CharField:
+def _text(label: str, help_text: str = "") -> forms.CharField:
     attrs = {"placeholder": "A part of it; * is anything", "autocomplete": "off"}
     return forms.CharField(
-        label=label, required=False, max_length=MAX_TEXT, widget=forms.TextInput(attrs=attrs)
+        label=label,
+        required=False,
+        max_length=MAX_TEXT,
+        help_text=help_text,
+        widget=forms.TextInput(attrs=attrs),
     )
 
 
@@ -50,7 +54,7 @@ class SessionForm(LogForm):
     state = forms.ChoiceField(
         label="State", choices=[("", "Any"), ("running", "Running"), ("ended", "Ended")], required=False
     )
-    text = _text("Text of a query")
+    text = _text("Text of a query", "With a text, From and Before are the query's times.")
 
 
 class QueryForm(LogForm):
