@@ -16,7 +16,7 @@ def listed(heading: str) -> set[str]:
 
 
 def test_every_field_of_the_status_is_listed():
-    assert listed("field") == status.of_agent(None, {}, (), 1).keys()
+    assert listed("field") == status.of_agent(None, {}, (), {}, 1).keys()
 
 
 def test_every_field_of_a_resource_is_listed():
