@@ -25,6 +25,8 @@ Reach = Cluster.Reach
 
 # For each step.
 PATIENCE = 5.0
+# What OpenSSL makes of a peer that goes before it has said anything depends on how quick it was.
+_HUNG_UP = (ssl.SSLEOFError, ssl.SSLSyscallError, ssl.SSLZeroReturnError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _without_tls(address: Address, error: Exception) -> str:
             f"Something speaks TLS at {address}, and refuses the control plane ({reason.lower().replace('_', ' ')}). "
             "A worker would not: another server, or a balancer with rules of its own, answers there."
         )
-    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, _HUNG_UP):
         return (
             f"Something answers at {address}, and not in TLS. If it is a worker with SDM_TLS_CERT_SOURCE=none, "
             "advertise the balancer that ends TLS before it instead, or remove that setting. Otherwise another server "
