@@ -279,7 +279,7 @@ class Agent:
         if session is not None and not session.over:
             try:
                 await session.logout()
-            except Exception as error:  # noqa: BLE001  # the identity is forgotten here whatever happens over there
+            except ControlError as error:  # the identity is forgotten here whatever happens over there
                 problem = str(error)
             await self._close_all(within=0 if problem else _LOGOUT_WORDS)
         await asyncio.to_thread(identity.forget, self._home)

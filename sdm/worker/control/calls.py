@@ -23,6 +23,7 @@ from sdm.contract.keys import SecretKey
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
 from sdm.contract.v1.workers_pb2_grpc import WorkersStub
+from sdm.control_plane.proven import TIMEOUT, ProvenCalls
 from sdm.control_plane.refusals import ControlError, answer, refusal
 from sdm.pki import csr, names
 from sdm.pki.names import WorkerName
@@ -31,8 +32,6 @@ from sdm.worker.channel import Identity
 if TYPE_CHECKING:
     from sdm.contract.v1.workers_pb2_grpc import WorkersAsyncStub
 
-# Long enough for a control plane that restarts behind a balancer, short enough to try another.
-TIMEOUT = 10.0
 # A portion of the request log is stored while others are, too.
 _DELIVERY_TIMEOUT = 30.0
 _SERVICE = "/sdm.contract.v1.Workers"
@@ -74,14 +73,14 @@ class Me:
         return cls(identity.worker_id, key, identity.chain.encode())
 
 
-class Calls:
+class Calls(ProvenCalls):
     def __init__(self, channel: aio.Channel, name: str) -> None:
+        super().__init__(name, service=_SERVICE, metadata=proof.METADATA)
         self._stub: WorkersAsyncStub = WorkersStub(channel)
-        self._name = name
 
     async def challenge(self, access_key: str) -> pb.GetChallengeResponse:
         request = pb.GetChallengeRequest(access_key=access_key)
-        return await answer(self._stub.GetChallenge(request, timeout=TIMEOUT), self._name)
+        return await answer(self._stub.GetChallenge(request, timeout=TIMEOUT), self.name)
 
     async def register(
         self, *, access_key: str, secret_key: SecretKey, host_name: str, version: str, window_start: int
@@ -101,47 +100,36 @@ class Calls:
             sent_at=now,
             maintenance_window_start=window_start,
         )
-        response = await answer(self._stub.Register(registration, timeout=TIMEOUT), self._name)
+        response = await answer(self._stub.Register(registration, timeout=TIMEOUT), self.name)
         return Me(response.worker_id, key, response.certificate.chain), response
 
     async def heartbeat(self, me: Me, report: pb.WorkerReport, *, seconds: float = TIMEOUT) -> pb.Instruction:
-        metadata = _proof(me, "Heartbeat", report.SerializeToString())
-        response = await answer(self._stub.Heartbeat(report, timeout=seconds, metadata=metadata), self._name)
-        return response.instruction
+        return (await self.ask(me, "Heartbeat", self._stub.Heartbeat, report, seconds)).instruction
 
     async def renew(self, me: Me) -> Me:
         key = csr.new_key()
         request = pb.RenewRequest(certificate_request=csr.new_csr(key).encode())
-        metadata = _proof(me, "Renew", request.SerializeToString())
-        response = await answer(self._stub.Renew(request, timeout=TIMEOUT, metadata=metadata), self._name)
+        response = await self.ask(me, "Renew", self._stub.Renew, request)
         return Me(me.worker_id, key, response.certificate.chain)
 
     async def get_lease(self, me: Me, request: pb.GetLeaseRequest) -> pb.GetLeaseResponse:
-        metadata = _proof(me, "GetLease", request.SerializeToString())
-        return await answer(self._stub.GetLease(request, timeout=TIMEOUT, metadata=metadata), self._name)
+        return await self.ask(me, "GetLease", self._stub.GetLease, request)
 
     async def check_sessions(self, me: Me, request: pb.CheckSessionsRequest) -> pb.CheckSessionsResponse:
-        metadata = _proof(me, "CheckSessions", request.SerializeToString())
-        return await answer(self._stub.CheckSessions(request, timeout=TIMEOUT, metadata=metadata), self._name)
+        return await self.ask(me, "CheckSessions", self._stub.CheckSessions, request)
 
     async def list_targets(self, me: Me) -> pb.ListTargetsResponse:
-        request = pb.ListTargetsRequest()
-        metadata = _proof(me, "ListTargets", request.SerializeToString())
-        return await answer(self._stub.ListTargets(request, timeout=TIMEOUT, metadata=metadata), self._name)
+        return await self.ask(me, "ListTargets", self._stub.ListTargets, pb.ListTargetsRequest())
 
     async def get_target(self, me: Me, resource_id: str) -> pb.GetTargetResponse:
         request = pb.GetTargetRequest(resource_id=resource_id)
-        metadata = _proof(me, "GetTarget", request.SerializeToString())
-        return await answer(self._stub.GetTarget(request, timeout=TIMEOUT, metadata=metadata), self._name)
+        return await self.ask(me, "GetTarget", self._stub.GetTarget, request)
 
     async def report_health(self, me: Me, request: pb.ReportHealthRequest) -> None:
-        metadata = _proof(me, "ReportHealth", request.SerializeToString())
-        await answer(self._stub.ReportHealth(request, timeout=TIMEOUT, metadata=metadata), self._name)
+        await self.ask(me, "ReportHealth", self._stub.ReportHealth, request)
 
     async def deliver_records(self, me: Me, request: pb.DeliverRecordsRequest) -> None:
-        metadata = _proof(me, "DeliverRecords", request.SerializeToString())
-        call = self._stub.DeliverRecords(request, timeout=_DELIVERY_TIMEOUT, metadata=metadata)
-        await answer(call, self._name)
+        await self.ask(me, "DeliverRecords", self._stub.DeliverRecords, request, _DELIVERY_TIMEOUT)
 
     async def watch(self, me: Me, reports: AsyncIterator[pb.WorkerReport]) -> AsyncGenerator[pb.Instruction]:
         """What the control plane tells us. It ends with a ControlError, never by itself.
@@ -149,18 +137,18 @@ class Calls:
         `reports` are sent from the first answer on: of what is sent while a refusal is on its way, gRPC makes an error
         of its own, and forgets the refusal.
         """
-        call, sending = self._stub.Watch(metadata=_proof(me, "Watch", b"")), None
+        call, sending = self._stub.Watch(metadata=self.proof(me, "Watch")), None
         try:
             async for instruction in call:
                 sending = sending or asyncio.create_task(_send(call, reports))
                 yield instruction
         except aio.AioRpcError as error:
-            raise refusal(error, self._name) from None
+            raise refusal(error, self.name) from None
         finally:
             if sending is not None:
                 sending.cancel()
             call.cancel()
-        raise ControlError(Reason.UNAVAILABLE, f"The control plane at {self._name} closed the stream.")
+        raise ControlError(Reason.UNAVAILABLE, f"The control plane at {self.name} closed the stream.")
 
 
 async def _send(
@@ -170,10 +158,3 @@ async def _send(
     with suppress(aio.AioRpcError, asyncio.InvalidStateError):
         async for report in reports:
             await call.write(report)
-
-
-def _proof(me: Me, method: str, request: bytes) -> tuple[tuple[str, str], ...]:
-    value = proof.of_call(
-        me.key, me.certificate, method=f"{_SERVICE}/{method}", request=request, at=dt.datetime.now(dt.UTC)
-    )
-    return ((proof.METADATA, value),)
