@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.worker import echo
+from tests.worker.clients import Person, raw_target
 from tests.worker.control_plane import ControlPlane
 from tests.worker.processes import Worker
 
@@ -30,3 +32,15 @@ def start(plane: ControlPlane, tmp_path: Path) -> Iterator[StartWorker]:
     yield start_one
     for worker in started:
         worker.kill()
+
+
+@pytest.fixture
+def alice(plane: ControlPlane, tmp_path: Path) -> Person:
+    return Person.of(plane, tmp_path)
+
+
+@pytest.fixture
+def resource(plane: ControlPlane) -> Iterator[str]:
+    """What says back what it is told."""
+    with echo.server() as port:
+        yield raw_target(plane, port)

@@ -6,7 +6,6 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,17 +39,6 @@ from tests.worker.test_sessions import ends, says_back, started
 pytestmark = pytest.mark.process
 
 PLAIN = {"SDM_TLS_CERT_SOURCE": "none", "SDM_TLS_CLIENT_AUTH": "none"}
-
-
-@pytest.fixture
-def alice(plane: ControlPlane, tmp_path: Path) -> Person:
-    return Person.of(plane, tmp_path)
-
-
-@pytest.fixture
-def resource(plane: ControlPlane) -> Iterator[str]:
-    with echo.server() as port:
-        yield raw_target(plane, port)
 
 
 # --- Certificates, each with a ticket that is bound to it and is good ---

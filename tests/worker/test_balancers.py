@@ -2,15 +2,15 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from sdm.contract.reasons import Reason
-from tests.worker import balancers, echo
-from tests.worker.clients import Answer, Person, raw_target, read_answer
+from tests.worker import balancers
+from tests.worker.clients import Answer, Person, read_answer
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import ControlPlane, client_context
 from tests.worker.processes import Worker, is_the_answer, request
@@ -70,17 +70,6 @@ http {{{{
 """
 WITHOUT_TLS = {"SDM_TLS_CERT_SOURCE": "none", "SDM_TLS_CLIENT_AUTH": "none"}
 LOOPBACK = "127.0.0.0/8"
-
-
-@pytest.fixture
-def alice(plane: ControlPlane, tmp_path: Path) -> Person:
-    return Person.of(plane, tmp_path)
-
-
-@pytest.fixture
-def resource(plane: ControlPlane) -> Iterator[str]:
-    with echo.server() as port:
-        yield raw_target(plane, port)
 
 
 @pytest.fixture

@@ -38,11 +38,6 @@ def database() -> Iterator[str]:
 
 
 @pytest.fixture
-def alice(plane: ControlPlane, tmp_path: Path) -> Person:
-    return Person.of(plane, tmp_path)
-
-
-@pytest.fixture
 def orders(plane: ControlPlane, database: str) -> str:
     return target(plane, database)
 

@@ -7,7 +7,6 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,17 +22,6 @@ from tests.worker.control_plane import Authority, ControlPlane, client_context, 
 from tests.worker.processes import Worker, is_the_answer, read_all, request, until
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture
-def alice(plane: ControlPlane, tmp_path: Path) -> Person:
-    return Person.of(plane, tmp_path)
-
-
-@pytest.fixture
-def resource(plane: ControlPlane) -> Iterator[str]:
-    with echo.server() as port:
-        yield raw_target(plane, port)
 
 
 def started(start: StartWorker, plane: ControlPlane, **settings: str) -> tuple[Worker, int]:
