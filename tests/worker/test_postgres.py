@@ -20,13 +20,17 @@ import pytest
 from sdm.contract.endings import Ending
 from sdm.contract.ids import new_id
 from sdm.contract.v1 import workers_pb2 as pb
+from sdm.contract.v1.records_pb2 import SessionEnded
 from sdm.pki.names import Kind
+from sdm.wire.postgres.errors import ADMIN_SHUTDOWN, Report, parse_report
+from sdm.wire.postgres.startup import SSL_REQUEST
 from tests.servers import postgres
+from tests.worker import echo
 from tests.worker.clients import Person
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import Authority, ControlPlane, pem
 from tests.worker.forwarding import forwarded
-from tests.worker.processes import Worker, until
+from tests.worker.processes import Worker, read_all, until
 
 pytestmark = pytest.mark.process
 
@@ -204,6 +208,65 @@ def test_end_session_reaches_psql_with_its_reason(
                 == (0,)
             )
         )
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[tuple[str, threading.Event]]:
+    """The URL of a server that takes what it is told and never answers; and whether it was told something."""
+    told = threading.Event()
+
+    def listen(sock: socket.socket) -> None:
+        while sock.recv(4096):
+            told.set()
+
+    with echo.server(listen) as port:
+        yield f"postgres://nobody:secret@127.0.0.1:{port}/postgres", told
+
+
+def end_all(plane: ControlPlane, resource: str) -> None:
+    plane.endings[resource] = (Ending.ENDED_BY_ADMINISTRATOR, "Alice ended this session.")
+    plane.recheck()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["signing in", "asking for TLS"])
+def test_a_session_that_is_ended_while_its_server_is_silent_says_so_in_psql(
+    tls: bool, worker: Worker, plane: ControlPlane, alice: Person
+):
+    with silent() as (url, told):
+        resource = target(plane, url, tls_required=tls)
+        with forwarded(alice, worker.port(), resource) as way:
+            psql = asleep(way.port, 1)
+            assert told.wait(15)
+            end_all(plane, resource)
+            # A server is waited for fifteen seconds.
+            _, errors = psql.communicate(timeout=8)
+    assert "FATAL:  Alice ended this session." in errors
+    assert [(ended.reason, ended.message) for ended in endings(plane)] == [
+        (Ending.ENDED_BY_ADMINISTRATOR, "Alice ended this session.")
+    ]
+
+
+@pytest.mark.parametrize("words", [b"", SSL_REQUEST, b"\0\0"], ids=["nothing", "no TLS", "half a word"])
+def test_a_session_that_is_ended_while_its_client_is_silent_is_told_all_the_same(
+    words: bytes, worker: Worker, plane: ControlPlane, alice: Person, orders: str
+):
+    with (
+        forwarded(alice, worker.port(), orders) as way,
+        socket.create_connection(("127.0.0.1", way.port), timeout=10) as sock,
+    ):
+        sock.sendall(words)
+        if words == SSL_REQUEST:
+            assert sock.recv(1) == b"N"
+        worker.until(lambda: any(record.HasField("session_started") for record in plane.records))
+        end_all(plane, orders)
+        said = read_all(sock)
+    assert said[:1] == b"E"
+    assert parse_report(said[5:]) == Report(ADMIN_SHUTDOWN, "Alice ended this session.")
+
+
+def endings(plane: ControlPlane) -> list[SessionEnded]:
+    until(lambda: any(record.HasField("session_ended") for record in plane.records))
+    return [record.session_ended for record in plane.records if record.HasField("session_ended")]
 
 
 def test_wrong_credentials_are_the_resources_fault_and_never_shown(

@@ -1,12 +1,15 @@
 """Sessions through a worker: who gets one, what passes, and how it ends."""
 
+import contextlib
 import datetime as dt
 import os
 import signal
 import socket
 import ssl
 import struct
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from sdm.contract.reasons import Reason
 from sdm.pki.chain import serial_of
 from sdm.pki.names import Kind
 from tests.worker import echo
-from tests.worker.clients import Person, raw_target
+from tests.worker.clients import Answer, Person, raw_target
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import Authority, ControlPlane, client_context, now
 from tests.worker.processes import Worker, is_the_answer, read_all, request, until
@@ -328,6 +331,42 @@ def test_a_session_that_may_not_go_on_is_cut_within_two_seconds(
     assert time.monotonic() - began < 2
     assert alice.refusal(port, resource).status == 403
     worker.until(lambda: worker.metric('sdm_worker_sessions_ended_total{reason="suspended"}') == 8)
+
+
+def test_a_session_that_is_ended_before_it_began_is_refused_with_the_reason(
+    start: StartWorker, plane: ControlPlane, alice: Person
+):
+    _, port = started(start, plane)
+    answers: list[Answer] = []
+    with deaf() as silent:
+        resource = raw_target(plane, silent)
+        asking = threading.Thread(target=lambda: answers.append(alice.refusal(port, resource)))
+        asking.start()
+        until(lambda: bool(plane.leases))
+        plane.endings[resource] = (Ending.ACCESS_REMOVED, "You left the role.")
+        plane.recheck()
+        # Somebody who does not answer is waited for ten seconds.
+        asking.join(8)
+    assert [(answer.status, answer.reason) for answer in answers] == [(403, Ending.ACCESS_REMOVED)]
+    assert "You left the role." in answers[0].body.decode()
+    until(lambda: len(plane.records) == 2)
+    began, ended = plane.records
+    assert began.session_started.resource_id == resource
+    assert (ended.session_ended.reason, ended.session_ended.message) == (
+        Ending.ACCESS_REMOVED,
+        "You left the role.",
+    )
+
+
+@contextlib.contextmanager
+def deaf() -> Iterator[int]:
+    """A port where connections are neither taken nor refused: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening, contextlib.ExitStack() as stack:
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
 
 
 def test_only_the_one_that_is_meant_ends(

@@ -35,3 +35,8 @@ def unavailable(reason: str, detail: str) -> Refused:
 
 def unreachable(detail: str) -> Refused:
     return Refused(HTTPStatus.BAD_GATEWAY, "resource-unreachable", detail)
+
+
+def ended_meanwhile(reason: str, detail: str) -> Refused:
+    """Cut before it began; `reason` is one of sdm.contract.endings."""
+    return Refused(HTTPStatus.FORBIDDEN, reason, detail)

@@ -23,7 +23,7 @@ from sdm.worker.records import RequestLog
 from sdm.worker.sessions.addresses import client_address
 from sdm.worker.sessions.gate import Caller, Gate, Trust
 from sdm.worker.sessions.lease import Lease
-from sdm.worker.sessions.refusals import Refused, unavailable, unreachable
+from sdm.worker.sessions.refusals import Refused, ended_meanwhile, unavailable, unreachable
 from sdm.worker.sessions.request import TunnelRequest
 from sdm.worker.sessions.session import Client, Session, new_session_id
 from sdm.worker.spool import SpoolUnavailable
@@ -138,6 +138,7 @@ class Sessions:
 
         async def accept(session: Session) -> None:
             self._begin(session)
+            session.accepted = True
             await stream.send(request.welcome)
 
         session = Session(
@@ -191,17 +192,19 @@ class Sessions:
             async with asyncio.timeout(None) as live.patience:
                 found = await kind.open(session)
         except Unreachable as error:
-            outcome = Outcome(Ending.RESOURCE_UNREACHABLE, str(error))
-            self._log_failure(session, outcome)
-            if not session.accepted:
-                raise unreachable(str(error)) from None
-            return outcome
+            return self._failed(
+                session, Outcome(Ending.RESOURCE_UNREACHABLE, str(error)), unreachable(str(error))
+            )
         except SpoolUnavailable:
             raise unavailable(Ending.LOG_UNAVAILABLE, Ending.LOG_UNAVAILABLE.sentence) from None
         except TimeoutError:
             if session.ending is None:
                 raise
-            return _of_cut(session)
+            return self._failed(
+                session,
+                Outcome(session.ending, session.farewell),
+                ended_meanwhile(session.ending, session.farewell),
+            )
         except OSError:
             return Outcome(Ending.CLIENT_LOST, Ending.CLIENT_LOST.sentence)
         finally:
@@ -220,12 +223,14 @@ class Sessions:
         )
         self._counts[metrics.SESSION_OPENED] += 1
 
-    def _log_failure(self, session: Session, outcome: Outcome) -> None:
-        """That somebody tried belongs into the log as well."""
-        if not session.accepted:
-            with contextlib.suppress(SpoolUnavailable):
-                self._begin(session)
-                session.log.ended(outcome.ending, outcome.message)
+    def _failed(self, session: Session, outcome: Outcome, refused: Refused) -> Outcome:
+        """`refused` when it is still HTTP that the client hears. That somebody tried belongs into the log as well."""
+        if session.accepted:
+            return outcome
+        with contextlib.suppress(SpoolUnavailable):
+            self._begin(session)
+            session.log.ended(outcome.ending, outcome.message)
+        raise refused from None
 
     def _hand_over(self, live: _Live, handoff: HandOff, stream: Stream) -> None:
         session = live.session
@@ -312,7 +317,3 @@ class Sessions:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._none_left.wait()
-
-
-def _of_cut(session: Session) -> Outcome:
-    return Outcome(session.ending or Ending.WORKER_STOPPED, session.farewell)

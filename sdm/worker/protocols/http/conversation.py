@@ -16,7 +16,7 @@ from sdm.wire.http.bodies import Body
 from sdm.wire.http.heads import Field, HeadReader, HttpError, RequestHead, ResponseHead
 from sdm.worker.protocols.http.connection import Connection, SiteLost
 from sdm.worker.protocols.http.site import site_of
-from sdm.worker.sessions.session import Client, Session
+from sdm.worker.sessions.session import Client, Session, SessionCut
 from sdm.worker.spool import SpoolUnavailable
 from sdm.worker.upstream import Unreachable
 
@@ -58,12 +58,9 @@ class Conversation:
         self._reader = HeadReader()
         self._connection: Connection | None = None
         self._handoff: HandOff | None = None
-        # The patience with which the next request is waited for, while it is.
-        self._waiting: asyncio.Timeout | None = None
         self._sent = self._received = 0
 
     async def run(self) -> HandOff | Outcome:
-        cut = asyncio.create_task(self._stop_waiting())
         ending, message = Ending.CLIENT_LEFT, ""
         try:
             while await self._serve_one():
@@ -77,8 +74,6 @@ class Conversation:
             ending = Ending.IDLE
         except OSError:
             ending = Ending.CLIENT_LOST
-        finally:
-            cut.cancel()
         if self._handoff is not None:
             return self._handoff
         with contextlib.suppress(OSError, TimeoutError):  # whoever is gone needs no goodbye
@@ -128,24 +123,11 @@ class Conversation:
         return head
 
     async def _more_of_a_head(self) -> bytes:
-        session = self._session
         try:
-            async with asyncio.timeout(IDLE if self._reader.is_empty else WITHIN) as self._waiting:
-                if session.is_cut.is_set():
-                    raise TimeoutError
+            async with self._session.until_cut(IDLE if self._reader.is_empty else WITHIN):
                 return await self._client.receive(_CHUNK)
-        except TimeoutError:
-            if session.ending is None:
-                raise
-            raise _Over(session.ending, session.farewell) from None
-        finally:
-            self._waiting = None
-
-    async def _stop_waiting(self) -> None:
-        """When the session is cut. A task of its own for each wait would cost as much as the request's head."""
-        await self._session.is_cut.wait()
-        if self._waiting is not None:
-            self._waiting.reschedule(0)
+        except SessionCut as cut:
+            raise _Over(cut.ending, str(cut)) from None
 
     async def _exchange(self, request: _Request) -> bool:
         request.fields = self._request_fields(request)

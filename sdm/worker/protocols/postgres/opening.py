@@ -11,6 +11,7 @@ from sdm.wire.postgres import startup
 from sdm.wire.postgres.authentication import Session as ServerSession
 from sdm.wire.postgres.cancel import SHORT_SECRET, CancelKey, new_key
 from sdm.wire.postgres.errors import (
+    ADMIN_SHUTDOWN,
     CANNOT_CONNECT,
     CANNOT_CONNECT_NOW,
     INVALID_AUTHORIZATION,
@@ -22,7 +23,7 @@ from sdm.wire.postgres.startup import Startup, StartupMessage
 from sdm.worker.protocols.postgres import canceling, server
 from sdm.worker.protocols.postgres.framer import Framer
 from sdm.worker.sessions.lease import Target
-from sdm.worker.sessions.session import Session
+from sdm.worker.sessions.session import Client, Session, SessionCut
 from sdm.worker.spool import SpoolUnavailable
 from sdm.worker.upstream import Unreachable
 
@@ -43,16 +44,26 @@ class _Over(Exception):
 async def open(session: Session) -> HandOff | Outcome:
     await session.accept()
     try:
-        asked, rest = await _first_words(session)
-        if isinstance(asked, CancelKey):
-            return await _cancel(session, asked)
-        return await _begin(session, asked, rest)
+        async with session.until_cut():
+            asked, rest = await _first_words(session)
+            if isinstance(asked, CancelKey):
+                return await _cancel(session, asked)
+            return await _begin(session, asked, rest)
+    except SessionCut as cut:
+        await _tell(session.client, Report(ADMIN_SHUTDOWN, str(cut)))
+        return Outcome(cut.ending, str(cut))
     except _Over as over:
         if over.report is not None:
-            with contextlib.suppress(OSError):
-                await session.client.send(over.report.to_bytes())
-                await session.client.finish()
+            await _tell(session.client, over.report)
         return Outcome(over.ending, str(over))
+
+
+async def _tell(client: Client, report: Report) -> None:
+    """Why there is no session: in the place of whatever the client waits for next, it may be an error."""
+    if client.at_border:
+        with contextlib.suppress(OSError):
+            await client.send(report.to_bytes())
+            await client.finish()
 
 
 async def _first_words(session: Session) -> tuple[StartupMessage | CancelKey, bytes]:
