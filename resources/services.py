@@ -85,6 +85,8 @@ def resource_create(*, actor: Account, kind: Kind, details: Details, secrets: Ma
         if secrets:
             after["credentials"] = sorted(secrets)
         record(actor=actor, verb=Verb.RESOURCE_CREATED, entity=resource, after=after)
+        # Rules may open it to people by its tags; and its cluster's workers have something to try.
+        access_changed(resource=resource.pk)
     return resource
 
 

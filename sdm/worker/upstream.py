@@ -23,6 +23,16 @@ _EACH_TIMEOUT = 5.0
 # A resource that is gone without a word is noticed after two minutes.
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
 
+# By OpenSSL's X509_V_ERR_…: what helps, as the resource's form has it.
+_UNKNOWN_AUTHORITY = (
+    " If it is the right server, put its authority's certificate into the resource's field CA certificate."
+)
+_OTHER_NAME = " Use a host name that the certificate is for."
+_ADVICE = {
+    **dict.fromkeys((18, 19, 20, 21), _UNKNOWN_AUTHORITY),
+    **dict.fromkeys((62, 64), _OTHER_NAME),
+}
+
 Address = tuple[str, int]
 
 
@@ -82,7 +92,8 @@ async def secure(stream: Stream, target: Target) -> None:
         raise Unreachable(f"{where} takes longer than {TLS_TIMEOUT:.0f} s to begin TLS.") from None
     except ssl.SSLCertVerificationError as error:
         raise Unreachable(
-            f"The certificate that {where} shows is not accepted: {error.verify_message}."
+            f"The certificate that {where} shows is not accepted: {error.verify_message.rstrip('.')}."
+            f"{_ADVICE.get(error.verify_code, '')}"
         ) from None
     except OSError as error:
         raise Unreachable(f"{where} does not begin TLS: {_why(error)}.") from None

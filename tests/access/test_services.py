@@ -15,6 +15,7 @@ from clusters import services as clusters
 from clusters.conflicts import Conflict, NameTaken
 from events import topics
 from resources import services as resources
+from resources.kinds import KINDS
 from resources.kinds.base import Target
 from resources.services import Details, Move
 from tests.access.factories import HOUR, attach, choose, grant, make_role, match
@@ -301,6 +302,7 @@ def test_whatever_may_change_an_answer_is_announced(alice, bob, charlie, orders,
     details = Details("orders-db", cluster, target, {"Environment": "sandbox"})
     resources.resource_update(actor=alice, resource=orders, version=orders.version, details=details)
     resources.resource_delete(actor=alice, resource=orders)
+    again = resources.resource_create(actor=alice, kind=KINDS["postgres"], details=details, secrets={})
     clusters.cluster_delete(actor=alice, cluster=cluster)
     assert announced == [
         ("access", {"account": charlie.pk}),
@@ -309,5 +311,6 @@ def test_whatever_may_change_an_answer_is_announced(alice, bob, charlie, orders,
         ("access", {}),
         ("access", {"resource": pk}),
         ("access", {"resource": pk}),
+        ("access", {"resource": again.pk}),
         ("access", {"cluster": cluster.pk}),
     ]

@@ -72,6 +72,7 @@ def add_resource(
     *,
     port: int,
     local_port: int,
+    hostname: str = "127.0.0.1",
     username: str = "",
     config: dict[str, Any] | None = None,
     secrets: dict[str, str] | None = None,
@@ -80,7 +81,7 @@ def add_resource(
     details = Details(
         name,
         Cluster.objects.get(),
-        Target("127.0.0.1", port, username, config or {}),
+        Target(hostname, port, username, config or {}),
         TAGS if tagged else {},
         local_port,
     )

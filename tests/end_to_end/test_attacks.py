@@ -49,6 +49,8 @@ def says(sock: socket.socket, text: bytes) -> bytes:
 
 
 def test_a_websocket_ends_when_its_person_is_suspended(product: Product):
+    # Of tests before this one.
+    product.office.until(lambda: not product.running("wiki"))
     sock, head = websocket(product)
     with sock:
         assert head.startswith(b"HTTP/1.1 101 ")

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,23 +26,32 @@ class PostgresError(Exception):
     """The server could not be started; the message says why."""
 
 
+Certificate = tuple[Path, Path]
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """Start a server; its URL, with a password made for this once."""
+def server(*, rules: Sequence[str] = (), certificate: Certificate | None = None) -> Iterator[str]:
+    """Start a server; its URL, with a password made for this once.
+
+    `rules` are lines of pg_hba.conf that go before its own; with `certificate`, which has its key beside it, it speaks
+    TLS.
+    """
     directory = Path(tempfile.mkdtemp(prefix="console-postgres-"))
     try:
-        with server_in(directory) as url:
+        with server_in(directory, rules=rules, certificate=certificate) as url:
             yield url
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def server_in(directory: Path) -> Iterator[str]:
+def server_in(
+    directory: Path, *, rules: Sequence[str] = (), certificate: Certificate | None = None
+) -> Iterator[str]:
     """The same on the data in `directory`, which is made there the first time and stays."""
-    password = _initialised(directory) or _initialise(directory)
+    password = _initialised(directory) or _initialise(directory, rules)
     port = _free_port()
-    process = _start(directory, port)
+    process = _start(directory, port, _with_tls(directory, certificate) if certificate else ())
     try:
         _wait_until_ready(process, port, directory)
         yield f"postgres://{USER}:{password}@127.0.0.1:{port}/postgres"
@@ -73,14 +82,11 @@ def _initialised(directory: Path) -> str | None:
     return (directory / "password").read_text() if (directory / "data" / "PG_VERSION").exists() else None
 
 
-def _initialise(directory: Path) -> str:
+def _initialise(directory: Path, rules: Sequence[str]) -> str:
     password = secrets.token_urlsafe(16)
     word = directory / "password"
     word.write_text(password)
-    if os.geteuid() == 0:
-        owner = pwd.getpwnam("postgres")
-        for path in (directory, word):
-            os.chown(path, owner.pw_uid, owner.pw_gid)
+    _give_to_owner(directory, word)
     command = [
         *_as_owner(),
         program("initdb"),
@@ -94,7 +100,29 @@ def _initialise(directory: Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory)
     if done.returncode:
         raise PostgresError(f"initdb failed: {done.stderr.strip()}")
+    access = directory / "data" / "pg_hba.conf"
+    access.write_text("".join(f"{rule}\n" for rule in rules) + access.read_text())
     return password
+
+
+def _with_tls(directory: Path, certificate: Certificate) -> Sequence[str]:
+    """The settings for it. The server wants the key to be its own user's alone."""
+    names, settings = ("server.crt", "server.key"), ("ssl_cert_file", "ssl_key_file")
+    for name, file in zip(names, certificate, strict=True):
+        (directory / name).write_bytes(file.read_bytes())
+        (directory / name).chmod(0o600)
+        _give_to_owner(directory / name)
+    return (
+        "ssl=on",
+        *(f"{setting}={directory / name}" for setting, name in zip(settings, names, strict=True)),
+    )
+
+
+def _give_to_owner(*paths: Path) -> None:
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam("postgres")
+        for path in paths:
+            os.chown(path, owner.pw_uid, owner.pw_gid)
 
 
 def _free_port() -> int:
@@ -104,9 +132,10 @@ def _free_port() -> int:
         return port
 
 
-def _start(directory: Path, port: int) -> subprocess.Popen[bytes]:
+def _start(directory: Path, port: int, settings: Sequence[str]) -> subprocess.Popen[bytes]:
     command = [*_as_owner(), program("postgres"), "-D", str(directory / "data"), "-p", str(port)]
-    for setting in ("listen_addresses=127.0.0.1", f"unix_socket_directories={directory}", *CARELESS):
+    basics = ("listen_addresses=127.0.0.1", f"unix_socket_directories={directory}")
+    for setting in (*basics, *settings, *CARELESS):
         command += ["-c", setting]
     with (directory / "log").open("wb") as log:
         # A session of its own: Ctrl-C is for the tests, which still need the server while they end.

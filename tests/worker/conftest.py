@@ -44,3 +44,12 @@ def resource(plane: ControlPlane) -> Iterator[str]:
     """What says back what it is told."""
     with echo.server() as port:
         yield raw_target(plane, port)
+
+
+@pytest.fixture
+def worker(start: StartWorker, plane: ControlPlane) -> Worker:
+    """One that has joined, with two processes that serve."""
+    worker = start(SDM_WORKERS="2")
+    worker.port()
+    worker.until(lambda: "Connected" in worker.log)
+    return worker

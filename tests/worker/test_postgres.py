@@ -1,34 +1,27 @@
 """PostgreSQL through a worker: a real server, and the clients that people have."""
 
 import contextlib
-import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from sdm.contract.endings import Ending
-from sdm.contract.ids import new_id
-from sdm.contract.v1 import workers_pb2 as pb
-from sdm.contract.v1.records_pb2 import SessionEnded
-from sdm.pki.names import Kind
 from sdm.wire.postgres.errors import ADMIN_SHUTDOWN, Report, parse_report
 from sdm.wire.postgres.startup import SSL_REQUEST
 from tests.servers import postgres
 from tests.worker import echo
 from tests.worker.clients import Person
 from tests.worker.conftest import StartWorker
-from tests.worker.control_plane import Authority, ControlPlane, pem
+from tests.worker.control_plane import ControlPlane
+from tests.worker.databases import dsn, endings, target
 from tests.worker.forwarding import forwarded
 from tests.worker.processes import Worker, read_all, until
 
@@ -44,36 +37,6 @@ def database() -> Iterator[str]:
 @pytest.fixture
 def orders(plane: ControlPlane, database: str) -> str:
     return target(plane, database)
-
-
-def target(plane: ControlPlane, url: str, **config: object) -> str:
-    parts = urlsplit(url)
-    resource_id = new_id("rs")
-    settings = {"database": "postgres", "override_database": True, "tls_required": False} | config
-    plane.targets[resource_id] = pb.Target(
-        resource_id=resource_id,
-        name="orders",
-        kind="postgres",
-        hostname="127.0.0.1",
-        port=parts.port or 5432,
-        username=str(settings.pop("username", postgres.USER)),
-        credentials={"password": str(settings.pop("password", parts.password)).encode()},
-        config=json.dumps(settings).encode(),
-    )
-    return resource_id
-
-
-@pytest.fixture
-def worker(start: StartWorker, plane: ControlPlane) -> Worker:
-    worker = start(SDM_WORKERS="2")
-    worker.port()
-    worker.until(lambda: "Connected" in worker.log)
-    return worker
-
-
-def dsn(port: int, **words: str) -> str:
-    found = {"host": "127.0.0.1", "port": str(port), "user": "nobody", "dbname": "whatever", **words}
-    return " ".join(f"{name}={value}" for name, value in found.items())
 
 
 def texts(plane: ControlPlane) -> list[bytes]:
@@ -264,11 +227,6 @@ def test_a_session_that_is_ended_while_its_client_is_silent_is_told_all_the_same
     assert parse_report(said[5:]) == Report(ADMIN_SHUTDOWN, "Alice ended this session.")
 
 
-def endings(plane: ControlPlane) -> list[SessionEnded]:
-    until(lambda: any(record.HasField("session_ended") for record in plane.records))
-    return [record.session_ended for record in plane.records if record.HasField("session_ended")]
-
-
 def test_wrong_credentials_are_the_resources_fault_and_never_shown(
     worker: Worker, plane: ControlPlane, alice: Person, database: str
 ):
@@ -301,62 +259,6 @@ def test_what_a_resource_does_not_allow_is_refused(
     with (
         forwarded(alice, worker.port(), secure) as way,
         pytest.raises(psycopg.OperationalError, match="does not speak TLS"),
-    ):
-        psycopg.connect(dsn(way.port))
-
-
-@pytest.fixture
-def with_tls(database: str) -> Iterator[str]:
-    """The same server, with a certificate now; the authority's, in PEM."""
-    authority = Authority(Kind.WORKER)
-    with tempfile.TemporaryDirectory() as name, psycopg.connect(database, autocommit=True) as direct:
-        directory = Path(name)
-        directory.chmod(0o755)
-        cert, key = authority.host(directory)
-        key.chmod(0o600)
-        if os.geteuid() == 0:
-            shutil.chown(key, "postgres")
-        for setting, value in (("ssl_cert_file", cert), ("ssl_key_file", key), ("ssl", "on")):
-            direct.execute(f"alter system set {setting} = '{value}'".encode())
-        direct.execute("select pg_reload_conf()")
-        until(lambda: shown(database, "ssl") == "on")
-        yield pem(authority.certificate).decode()
-        direct.execute("alter system reset all")
-        direct.execute("select pg_reload_conf()")
-        until(lambda: shown(database, "ssl") == "off")
-
-
-def shown(database: str, setting: str) -> str:
-    with psycopg.connect(database, autocommit=True) as direct:
-        found = direct.execute(f"show {setting}".encode()).fetchone()
-        assert found is not None
-        return str(found[0])
-
-
-def test_the_servers_certificate_is_checked(
-    worker: Worker, plane: ControlPlane, alice: Person, database: str, with_tls: str
-):
-    port = worker.port()
-    good = target(plane, database, tls_required=True, certificate_authority=with_tls)
-    with forwarded(alice, port, good) as way, psycopg.connect(dsn(way.port)) as connection:
-        found = connection.execute("select ssl from pg_stat_ssl where pid = pg_backend_pid()").fetchone()
-        assert found == (True,)
-    other = pem(Authority(Kind.WORKER).certificate).decode()
-    for config in ({}, {"certificate_authority": other}):
-        unverified = target(plane, database, tls_required=True, **config)
-        with (
-            forwarded(alice, port, unverified) as way,
-            pytest.raises(psycopg.OperationalError, match="is not accepted"),
-        ):
-            psycopg.connect(dsn(way.port))
-    anything = target(plane, database, tls_required=True, tls_insecure=True)
-    with forwarded(alice, port, anything) as way, psycopg.connect(dsn(way.port)) as connection:
-        assert connection.execute("select 1").fetchone() == (1,)
-    elsewhere = target(plane, database, tls_required=True, certificate_authority=with_tls)
-    plane.targets[elsewhere].hostname = "localhost"
-    with (
-        forwarded(alice, port, elsewhere) as way,
-        pytest.raises(psycopg.OperationalError, match=r"(?i)mismatch"),
     ):
         psycopg.connect(dsn(way.port))
 

@@ -74,6 +74,10 @@ class Report:
             self, message=self.message[:MAX_TEXT], detail=self.detail[:MAX_TEXT], hint=self.hint[:MAX_TEXT]
         )
 
+    @property
+    def with_hint(self) -> str:
+        return f"{self}. {self.hint}" if self.hint else str(self)
+
     def __str__(self) -> str:
         return f"{self.message} ({self.sqlstate})"
 

@@ -116,7 +116,7 @@ async def _enter(
     except PostgresError as error:
         refused = error.report.sqlstate in _REFUSALS
         ending = Ending.RESOURCE_REFUSED if refused else Ending.RESOURCE_UNREACHABLE
-        raise _Over(ending, str(error), error.report) from None
+        raise _Over(ending, error.report.with_hint, error.report) from None
     key = canceling.masked(found.key, session.lease) if found.key else new_key(SHORT_SECRET)
     await session.client.send(
         startup.welcome(asked, key, found.parameters, notices=found.notices, status=found.status)

@@ -98,7 +98,7 @@ async def check(target: Target) -> None:
         await _answered(stream, target)
         await stream.send(_TERMINATE)
     except PostgresError as error:
-        raise Unreachable(f"The server refuses: {error}") from None
+        raise Unreachable(f"The server refuses: {error.report.with_hint}") from None
     except OSError:
         raise Unreachable("The server closed the connection.") from None
     finally:
