@@ -3,8 +3,8 @@
 from events.publishing import publish
 
 # Who may reach what may have changed: a role, a rule, a member, a grant, a level, a suspension, or a resource that
-# was added, changed, moved or removed. Whoever holds sessions open hears it and decides again (`access.decisions`); whoever
-# keeps something for a resource forgets it.
+# was added, changed, moved or removed. Whoever holds sessions open hears it and decides again (`access.decisions`);
+# whoever keeps something for a resource forgets it.
 ACCESS = "access"
 # A resource's health is another than it was.
 HEALTH = "health"
