@@ -18,6 +18,9 @@ import pytest
 from tests.house.checkout import ROOT, children, free_port
 from tests.worker.control_plane import client_context
 
+# Tests with numbers take those that are promised, however long it takes.
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+MB = 1 << 20
 ANSWER = b"404 Not Found\n"
 _LISTENING = re.compile(r"Listening on \S+:(\d+)\.")
 
@@ -79,6 +82,15 @@ class Worker:
     def fronts(self) -> list[int]:
         """The link is started first."""
         return sorted(self.children())[1:]
+
+    def resident(self) -> int:
+        """Bytes of memory of all its processes; what they share is counted once."""
+        return sum(
+            int(line.split()[1]) * 1024
+            for pid in (self.process.pid, *self.children())
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            if line.startswith("Pss:")
+        )
 
     def probe(self, path: str) -> tuple[int, str]:
         return fetch(f"http://127.0.0.1:{self.probes_port}{path}")

@@ -12,32 +12,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
 from sdm.worker.front import raise_descriptor_limit
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import client_context
-from tests.worker.processes import Worker, client_hello, is_the_answer, read_all, request
+from tests.worker.processes import DEEP, MB, Worker, client_hello, is_the_answer, read_all, request
 
 pytestmark = pytest.mark.process
 
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 PEERS = 5_000 if DEEP else 1_000
 NOISE_SECONDS = 60 if DEEP else 3
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-MB = 1 << 20
-
-
-def resident(worker: Worker) -> int:
-    """Bytes of memory of all its processes; what they share is counted once."""
-    return sum(
-        int(line.split()[1]) * 1024
-        for pid in (worker.process.pid, *worker.children())
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        if line.startswith("Pss:")
-    )
 
 
 def descriptors(worker: Worker) -> list[int]:
@@ -82,7 +69,7 @@ def test_bad_peers_keep_no_good_one_waiting_and_cost_little(start: StartWorker):
     worker = start()
     port = worker.port()
     assert is_the_answer(request(port))
-    before = resident(worker)
+    before = worker.resident()
     for _ in range(2):
         with bad_peers(port, PEERS):
             took = []
@@ -93,7 +80,7 @@ def test_bad_peers_keep_no_good_one_waiting_and_cost_little(start: StartWorker):
             # Who waits for a bad peer waits ten seconds; one busy moment of the machine is not the worker's.
             assert statistics.median(took) < 1
             # 3 kB for those who have not begun TLS, 23 kB for those who have; and no more the second time.
-            assert resident(worker) - before < PEERS * 12_000 + 12 * MB
+            assert worker.resident() - before < PEERS * 12_000 + 12 * MB
         worker.until(lambda: worker.metric("sdm_worker_connections") == 0)
     assert " error " not in worker.log
 
@@ -178,11 +165,11 @@ def test_random_bytes_to_every_port_leave_nothing_behind(trusted: str, start: St
         return number
 
     disturb_for(NOISE_SECONDS / 3)  # what is made once, is made
-    open_before, before = descriptors(worker), resident(worker)
+    open_before, before = descriptors(worker), worker.resident()
     number = disturb_for(NOISE_SECONDS)
     assert number > 20
     worker.until(lambda: descriptors(worker) == open_before)
-    assert resident(worker) - before < 4 * MB, f"seed {seed}, {number} connections"
+    assert worker.resident() - before < 4 * MB, f"seed {seed}, {number} connections"
     assert worker.metric("sdm_worker_process_restarts_total") == 0
     assert " error " not in worker.log, f"seed {seed}"
     assert "Traceback" not in worker.log
