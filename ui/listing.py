@@ -3,24 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic
 
 from django.db import connection
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from search.changes import Change, best_changes
 from search.completions import complete
 from search.filters import Filters, Reading
-from ui.pagination import Page, Sort, Walk, paginate
-
-M = TypeVar("M", bound=Model)
+from ui.found import Matches, found_page
+from ui.pagination import M, Page, Sort, paginate
 
 # Longer searches are refused by the grammar; the page still repeats this much of them.
 _MAX_SHOWN = 20_000
-# Of a search that finds more, nobody needs the number, and each further thousand would take as long as the page.
-FOUND_TO = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,55 +58,21 @@ def list_rows(
     reading = filters.read(text)
     sort = Sort.read(request.GET, sorts, default)
     field = sorts[sort.column]
+    # A name that no other row has breaks no ties.
+    unique = field if sort.column == default else ties.get(field, "pk")
+    place: dict[str, Any] = {"field": field, "unique": unique, "descending": sort.descending}
     if reading.search.terms:
-        source = _found(rows, reading, sorts[default], field, descending=sort.descending, narrow=narrow)
+        # SQLite has no index for a part of a name: it reads all names, soonest from their own index, in their order.
+        reads_names = connection.vendor == "sqlite" and reading.is_only_about(field)
+        asked = reading.apply_row_by_row(rows)
+        matches = Matches(sorts[default], rows, reading.apply(rows), asked, in_order=narrow or reads_names)
+        page = found_page(matches, request.GET, **place)
     else:
         found = reading.apply(rows)
-        source = _Source(found, _count(found.order_by(), counted_to), counted_to)
-    page = paginate(
-        source.rows,
-        request.GET,
-        field=field,
-        unique=ties.get(field, "pk"),
-        descending=sort.descending,
-        total=source.total,
-        counted_to=source.counted_to,
-        collected=source.collected,
-        walk=source.walk,
-    )
-    changes = best_changes(reading, rows, narrow=narrow) if source.total == 0 else []
+        total = _count(found.order_by(), counted_to)
+        page = paginate(found, request.GET, **place, total=total, counted_to=counted_to)
+    changes = best_changes(reading, rows, narrow=narrow) if page.total == 0 else []
     return Listing(text, reading, sort, page, changes)
-
-
-class _Source(NamedTuple, Generic[M]):
-    """Where the rows of a page come from, and how many there are, up to `counted_to`."""
-
-    rows: QuerySet[M]
-    total: int
-    counted_to: int | None
-    collected: bool = False
-    walk: Walk[M] | None = None
-
-
-def _found(
-    rows: QuerySet[M], reading: Reading[M], name: str, field: str, *, descending: bool, narrow: bool
-) -> _Source[M]:
-    """The rows that match, in the form that gives a page of them soonest. One query tells: few are named one by one,
-    many are met on a short walk in the page's order."""
-    matching = reading.apply_row_by_row if narrow else reading.apply
-    found = matching(rows).order_by()
-    # SQLite has no index for a part of a name: it reads all names, soonest from their own index, in their order.
-    in_order = connection.vendor == "sqlite" and reading.is_only_about(name)
-    if in_order:
-        found = found.order_by(f"-{name}" if descending else name)
-    names = list(found.values_list(name, flat=True)[:FOUND_TO])
-    if len(names) < FOUND_TO:
-        return _Source(rows.filter(**{f"{name}__in": names}), len(names), FOUND_TO, collected=True)
-    if in_order and field == name:
-        beginning = rows.filter(**{f"{name}__{'lte' if descending else 'gte'}": names[0]})
-        return _Source(matching(beginning), FOUND_TO, FOUND_TO)
-    walk = Walk(rows, reading.apply_row_by_row(rows))
-    return _Source(matching(rows), FOUND_TO, FOUND_TO, collected=True, walk=walk)
 
 
 def _count(rows: QuerySet[M], counted_to: int | None) -> int:

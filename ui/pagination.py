@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from django.core.exceptions import ValidationError
-from django.db.models import F, Field, Model, Q, QuerySet, Subquery
+from django.db.models import F, Field, Model, Q, QuerySet
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
@@ -16,8 +16,6 @@ from django.http import QueryDict
 M = TypeVar("M", bound=Model)
 
 PAGE_SIZE = 50
-# So many rows are looked at in the page's order before all that match are collected and sorted.
-_NEAR = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class Way:
     """How rows follow each other: by a column, and those that are equal in it by one that no two rows share."""
 
     field: str
@@ -45,7 +43,7 @@ class _Way:
     ties_descending: bool
 
     @classmethod
-    def of(cls, field: str, unique: str, *, descending: bool) -> "_Way":
+    def of(cls, field: str, unique: str, *, descending: bool) -> "Way":
         # What stands by name among equals stands from A to Z, whichever way the column is sorted.
         return cls(field, unique, descending, descending and unique in ("pk", field))
 
@@ -53,8 +51,8 @@ class _Way:
     def columns(self) -> tuple[str, str]:
         return self.field, self.unique
 
-    def back(self) -> "_Way":
-        return _Way(self.field, self.unique, not self.descending, not self.ties_descending)
+    def back(self) -> "Way":
+        return Way(self.field, self.unique, not self.descending, not self.ties_descending)
 
     def order(self, *, collected: bool = False) -> list[OrderBy]:
         sides = {self.unique: self.ties_descending, self.field: self.descending}
@@ -68,15 +66,59 @@ class _Way:
     def beyond(self, cursor: tuple[Any, Any]) -> Q:
         value, own = cursor
         side = "lt" if self.descending else "gt"
-        further = Q(**{f"{self.unique}__{'lt' if self.ties_descending else 'gt'}": own})
         if self.field == self.unique:
-            return further
+            return Q(**{f"{self.field}__{side}": value})
+        further = Q(**{f"{self.unique}__{'lt' if self.ties_descending else 'gt'}": own})
         # `field >= value` first, so that the index is entered at the cursor; the second half drops the rest.
         return Q(**{f"{self.field}__{side}e": value}) & (Q(**{f"{self.field}__{side}": value}) | further)
 
     def until(self, value: Any) -> Q:
         """As far as the rows that have this value, them included."""
         return Q(**{f"{self.field}__{'gte' if self.descending else 'lte'}": value})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page stands: how its rows follow each other, and the row behind which it begins, if not the first."""
+
+    way: Way
+    cursor: tuple[Any, Any] | None
+    # Read from its end, as the page before another one is.
+    backward: bool
+
+    @classmethod
+    def read(
+        cls, query: QueryDict, model: type[Model], *, field: str, unique: str, descending: bool
+    ) -> "Place":
+        """The place that `?after=` or `?before=` names. A cursor that makes no sense gives the first page: it is a
+        stale link, not an attack worth an error."""
+        backward = "before" in query and "after" not in query
+        way = Way.of(field, unique, descending=descending)
+        cursor = _decode(query.get("before" if backward else "after", ""), model, way.columns)
+        return cls(way.back() if backward else way, cursor, backward)
+
+    @property
+    def beyond(self) -> Q:
+        return Q() if self.cursor is None else self.way.beyond(self.cursor)
+
+    def first(self) -> "Place":
+        return Place(self.way.back() if self.backward else self.way, None, False)
+
+    def page(self, found: Sequence[M], *, size: int, total: int, counted_to: int | None) -> "Page[M]":
+        """`found` are the rows from here on, one more than the page has, if there are."""
+        rows = list(found[:size])
+        if self.backward:
+            rows.reverse()
+        behind, ahead = self.cursor is not None, len(found) > size
+        has_previous, has_next = (ahead, behind) if self.backward else (behind, ahead)
+        columns = self.way.columns
+        return Page(
+            rows=rows,
+            previous=_encode(rows[0], columns) if rows and has_previous else None,
+            next=_encode(rows[-1], columns) if rows and has_next else None,
+            total=total,
+            counted_to=counted_to,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +137,6 @@ class Page(Generic[M]):
         return f"{self.total:,}"
 
 
-@dataclass(frozen=True, slots=True)
-class Walk(Generic[M]):
-    """Where a page of many matches is looked for first: among the next of `every` row, each asked by itself."""
-
-    every: QuerySet[M]
-    matching: QuerySet[M]
-
-
 def paginate(
     rows: QuerySet[M],
     query: QueryDict,
@@ -113,66 +147,24 @@ def paginate(
     total: int,
     size: int = PAGE_SIZE,
     counted_to: int | None = None,
-    collected: bool = False,
-    walk: Walk[M] | None = None,
 ) -> Page[M]:
-    """The page that `?after=` or `?before=` names, ordered by `field` and then by `unique`.
-
-    Neither may be null. With `collected`, rows are found by their conditions and not by walking along the
-    order; `walk` is tried before. A cursor that makes no sense gives the first page: it is a stale link, not an attack
-    worth an error.
-    """
-    backward = "before" in query and "after" not in query
-    way = _Way.of(field, unique, descending=descending)
-    way = way.back() if backward else way
-    cursor = _decode(query.get("before" if backward else "after", ""), rows.model, way.columns)
-    beyond = way.beyond(cursor) if cursor is not None else Q()
-    found = _near(walk, beyond, way, size + 1) if walk else None
-    if found is None:
-        found = list(rows.filter(beyond).order_by(*way.order(collected=collected))[: size + 1])
-    more = len(found) > size
-    if cursor is not None and not found:
+    """The page that the query string names, ordered by `field` and then by `unique`. Neither may be null."""
+    place = Place.read(query, rows.model, field=field, unique=unique, descending=descending)
+    found = _rows_from(place, rows, size)
+    if place.cursor and not found:
         # What stood behind the cursor is gone.
-        return paginate(
-            rows,
-            QueryDict(),
-            field=field,
-            unique=unique,
-            descending=descending,
-            total=total,
-            size=size,
-            counted_to=counted_to,
-            collected=collected,
-        )
-    found = found[:size]
-    if backward:
-        found.reverse()
-    has_previous = more if backward else cursor is not None
-    has_next = cursor is not None if backward else more
-    return Page(
-        rows=found,
-        previous=_encode(found[0], way.columns) if found and has_previous else None,
-        next=_encode(found[-1], way.columns) if found and has_next else None,
-        total=total,
-        counted_to=counted_to,
-    )
+        place = place.first()
+        found = _rows_from(place, rows, size)
+    return place.page(found, size=size, total=total, counted_to=counted_to)
 
 
-def _near(walk: Walk[M], beyond: Q, way: _Way, size: int) -> list[M] | None:
-    """The first `size` matches, or the last there are, if the next rows hold them; otherwise None, after little
-    work. One query: the row where the walk ends is found within it."""
-    ahead = walk.every.filter(beyond).order_by(*way.order()).values(way.field)
-    edge = Subquery(ahead[_NEAR : _NEAR + 1])
-    last = Subquery(walk.every.order_by(*way.back().order()).values(way.field)[:1])
-    near = walk.matching.filter(beyond, way.until(Coalesce(edge, last)))
-    found = list(near.annotate(edge=edge).order_by(*way.order())[:size])
-    is_all = len(found) == size or (found and found[0].edge is None)  # type: ignore[attr-defined]  # as annotated
-    return found if is_all else None
+def _rows_from(place: Place, rows: QuerySet[M], size: int) -> list[M]:
+    return list(rows.filter(place.beyond).order_by(*place.way.order())[: size + 1])
 
 
 def in_chunks(rows: QuerySet[M], *, field: str, size: int) -> Iterator[M]:
     """All rows by `field` and primary key, ascending: `size` of them in memory, no query longer than one chunk."""
-    way = _Way.of(field, "pk", descending=False)
+    way = Way.of(field, "pk", descending=False)
     chunk = list(rows.order_by(*way.order())[:size])
     while chunk:
         yield from chunk

@@ -241,8 +241,8 @@ def test_the_longest_list_and_the_emptiest_take_few_queries(
     alice, alice_client, monkeypatch, django_assert_max_num_queries, query
 ):
     # Many match, and none of them is near the first names: walked, and then collected.
-    monkeypatch.setattr("ui.listing.FOUND_TO", 5)
-    monkeypatch.setattr("ui.pagination._NEAR", 5)
+    monkeypatch.setattr("ui.found.FOUND_TO", 5)
+    monkeypatch.setattr("ui.found.NEAR", 5)
     here, there = make_cluster("here"), make_cluster("there")
     for number in range(70):
         make_resource(alice, f"r{number:02}", cluster=here, tags={"Team": "data"} if number > 9 else {})

@@ -1,6 +1,7 @@
 """However the rows of a page are come by, they are the same rows."""
 
 import itertools
+from functools import partial
 
 import pytest
 from django.test import RequestFactory
@@ -8,7 +9,7 @@ from django.test import RequestFactory
 from clusters.models import Cluster
 from clusters.selectors import CLUSTER_FILTERS, CLUSTER_SORTS, CLUSTER_TIES
 from tests.search.declared import make_cluster
-from ui import listing, pagination
+from ui import found, listing, pagination
 from ui.listing import Listing, list_rows
 
 pytestmark = pytest.mark.django_db
@@ -19,8 +20,9 @@ SIZE = 7
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch):
-    paginate = pagination.paginate
-    monkeypatch.setattr(listing, "paginate", lambda *args, **kwargs: paginate(*args, size=SIZE, **kwargs))
+
+    for name, page in (("paginate", pagination.paginate), ("found_page", found.found_page)):
+        monkeypatch.setattr(listing, name, partial(page, size=SIZE))
 
 
 @pytest.fixture
@@ -70,16 +72,16 @@ def test_pages_hold_every_match_once_and_in_order_there_and_back(
     many: int,
     near: int,
 ):
-    monkeypatch.setattr(listing, "FOUND_TO", many)
-    monkeypatch.setattr(pagination, "_NEAR", near)
+    monkeypatch.setattr(found, "FOUND_TO", many)
+    monkeypatch.setattr(found, "NEAR", near)
     field = CLUSTER_SORTS[sort.removeprefix("-")]
     tie = CLUSTER_TIES.get(field, "pk")
     prefix = "-" if sort.startswith("-") else ""
-    found = CLUSTER_FILTERS.read(q).apply(Cluster.objects.all()).order_by(f"{prefix}{field}", tie)
-    ordered = list(found.values_list("name", flat=True))
+    matches = CLUSTER_FILTERS.read(q).apply(Cluster.objects.all()).order_by(f"{prefix}{field}", tie)
+    ordered = list(matches.values_list("name", flat=True))
     expected = [ordered[start : start + SIZE] for start in range(0, len(ordered), SIZE)]
     first = page(q, sort)
-    assert first.page.total == min(found.count(), many)
+    assert first.page.total == min(matches.count(), many)
     seen, current = [names(first)], first
     while current.page.next:
         current = page(q, sort, after=current.page.next)
