@@ -5,7 +5,8 @@ show as an opaque alert, and a health check with some certificate of its own wou
 certificate it is asks `sdm.pki.chain` afterwards, which also answers for resumed sessions.
 
 Ticket keys are given, so that a session begun in one process is resumed in another, and by the next certificate's
-context.
+context. A session that is resumed is not renewed: whoever resumes one for two hours proves once more whose key it is.
+Neither would renewing be cheap, for a ticket holds the client's certificate, and OpenSSL takes it apart to write one.
 """
 
 import _ssl
@@ -29,8 +30,18 @@ _openssl.SSL_CTX_set_verify.restype = None
 _openssl.SSL_CTX_get_verify_mode.argtypes = (ctypes.c_void_p,)
 _openssl.SSL_CTX_ctrl.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)
 _openssl.SSL_CTX_ctrl.restype = ctypes.c_long
+_TicketCallback = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p),
+)
+_openssl.SSL_CTX_set_session_ticket_cb.argtypes = (
+    *(ctypes.c_void_p, ctypes.c_void_p, _TicketCallback, ctypes.c_void_p),
+)
 
 _SSL_VERIFY_PEER = 1
+# How OpenSSL found a ticket, and what it is told to do with it.
+_SSL_TICKET_SUCCESS, _SSL_TICKET_SUCCESS_RENEW = 5, 6
+_SSL_TICKET_RETURN_IGNORE_RENEW, _SSL_TICKET_RETURN_USE = 2, 3
 
 # A record's type, version and length; and the type that a client begins with.
 _RECORD_HEAD = 5
@@ -41,8 +52,16 @@ class BadPair(Exception):
     """A certificate and a key that do not serve together; the message says why."""
 
 
-# Kept here: OpenSSL calls it as long as there are contexts.
+def _use_as_it_is(ssl: int, session: int, name: int, length: int, found: int, argument: int) -> int:
+    """A good ticket is used and not replaced; instead of one that is none a new one is given, as without this."""
+    if found in (_SSL_TICKET_SUCCESS, _SSL_TICKET_SUCCESS_RENEW):
+        return _SSL_TICKET_RETURN_USE
+    return _SSL_TICKET_RETURN_IGNORE_RENEW
+
+
+# Kept here: OpenSSL calls them as long as there are contexts.
 _judge_later = _VerifyCallback(lambda preverified, store_context: 1)
+_do_not_renew = _TicketCallback(_use_as_it_is)
 
 
 def server_context(
@@ -59,6 +78,7 @@ def server_context(
         raise ValueError("OpenSSL does not take these ticket keys")
     # A client that takes no tickets would have its session kept here, in one process of several, for an hour.
     _openssl.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_SESS_CACHE_MODE, _SSL_SESS_CACHE_OFF, None)
+    _openssl.SSL_CTX_set_session_ticket_cb(pointer, None, _do_not_renew, None)
     if ask_for_certificate:
         _openssl.SSL_CTX_set_verify(pointer, _SSL_VERIFY_PEER, _judge_later)
     return context

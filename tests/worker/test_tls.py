@@ -13,10 +13,12 @@ from sdm.worker.certificate_files import CertificateFiles
 from tests.worker.control_plane import Authority, client_context, host_pair
 
 
-def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+def shake_hands(
+    server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ours = server.wrap_bio(to_server, to_client, server_side=True)
-    theirs = client.wrap_bio(to_client, to_server)
+    theirs = client.wrap_bio(to_client, to_server, session=session)
     done: set[ssl.SSLObject] = set()
     for _ in range(5):
         for side in (theirs, ours):
@@ -28,6 +30,8 @@ def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSL
             except ssl.SSLWantReadError:
                 continue
     assert done == {ours, theirs}
+    ours.write(b"x")
+    assert theirs.read() == b"x"  # and a ticket before it, if there was one
     return ours, theirs
 
 
@@ -61,25 +65,33 @@ def test_nobody_is_asked_when_nobody_should_be(tmp_path: Path):
     assert ours.getpeercert(binary_form=True) is None
 
 
-def test_a_context_that_replaced_another_resumes_its_sessions(tmp_path: Path):
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_context_that_replaced_another_resumes_its_sessions(version: ssl.TLSVersion, tmp_path: Path):
     cert, key = host_pair(tmp_path)
     tickets = tls.new_ticket_keys()
     one, two, stranger = (
         tls.server_context(cert.read_bytes(), key.read_bytes(), ticket_keys=keys, ask_for_certificate=True)
         for keys in (tickets, tickets, tls.new_ticket_keys())
     )
-    client = client_context(version=ssl.TLSVersion.TLSv1_2)
+    client = client_context(version=version)
     _, theirs = shake_hands(one, client)
     for server, resumed in ((two, True), (stranger, False)):
-        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-        ours = server.wrap_bio(to_server, to_client, server_side=True)
-        again = client.wrap_bio(to_client, to_server, session=theirs.session)
-        for side in (again, ours, again, ours, again):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
+        _, again = shake_hands(server, client, theirs.session)
         assert again.session_reused is resumed
+        # What a stranger cannot resume it replaces.
+        assert (again.session == theirs.session) is resumed
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_can_be_resumed_again_and_again_but_is_not_renewed(version: ssl.TLSVersion, tmp_path: Path):
+    server, client = context(tmp_path), client_context(version=version)
+    client.load_cert_chain(*Authority(Kind.CLIENT).client(tmp_path))
+    _, first = shake_hands(server, client)
+    for _ in range(3):
+        ours, again = shake_hands(server, client, first.session)
+        assert again.session_reused
+        assert again.session == first.session
+        assert ours.getpeercert(binary_form=True) is not None
 
 
 def test_a_pair_that_does_not_fit_is_named(tmp_path: Path):
