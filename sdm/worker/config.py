@@ -49,6 +49,7 @@ KNOWN = (
     "SDM_METRICS_LISTEN_ADDRESS",
     "SDM_MAINTENANCE_WINDOW_START",
     "SDM_OFFLINE_GRACE",
+    "SDM_MAX_SESSIONS_PER_PERSON",
     "SDM_AUDIT",
     "SDM_SPOOL_DIRECTORY",
     "SDM_SPOOL_BYTES",
@@ -142,6 +143,7 @@ class Config:
     metrics: Listen | None
     maintenance_window_start: int
     offline_grace: int
+    sessions_per_person: int
     audit: Audit
     spool_directory: Path
     spool_bytes: int
@@ -205,6 +207,7 @@ def load(environ: Mapping[str, str]) -> Config:
         metrics=metrics,
         maintenance_window_start=read.integer("SDM_MAINTENANCE_WINDOW_START", 7, high=23),
         offline_grace=read.integer("SDM_OFFLINE_GRACE", 3600, high=7 * 24 * 3600),
+        sessions_per_person=read.integer("SDM_MAX_SESSIONS_PER_PERSON", 1_000, low=1, high=1_000_000),
         audit=Audit(read.choice("SDM_AUDIT", Audit)),
         spool_directory=_spool_directory(read),
         spool_bytes=read.integer(

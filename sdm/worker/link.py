@@ -106,7 +106,7 @@ class Link:
         self._delivery: Delivery | None = None
         self._copying = _copying(config, unread)
         self._writer = writer
-        self.desk = Desk(self, place, offline_grace=config.offline_grace)
+        self.desk = Desk(self, place, offline_grace=config.offline_grace, share=config.sessions_per_person)
         self._health = Health()
         self._files = CertificateFiles.of(config)
         self._pair: Pair | None = None

@@ -189,7 +189,7 @@ class Room:
 def at_the_desk(scene: Callable[[Room], Awaitable[None]], *, grace: float = 3600.0) -> None:
     async def whole() -> None:
         plane, place = Plane(), Place.make()
-        desk = Desk(plane, place, offline_grace=grace)
+        desk = Desk(plane, place, offline_grace=grace, share=10)
         serving = await desk.serve()
         working = asyncio.create_task(desk.work())
         try:

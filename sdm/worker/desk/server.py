@@ -11,6 +11,7 @@ import contextlib
 import hmac
 import logging
 import time
+from collections import Counter
 from http import HTTPStatus
 from typing import Protocol
 
@@ -46,6 +47,11 @@ _HELLO_TIMEOUT = 5.0
 # When it is said how long sessions go on without the control plane: with so much left, in seconds.
 _SAY_AT = (1800.0, 600.0, 60.0)
 
+_TOO_MANY = (
+    "{} of your sessions run through this worker, and nobody may have more at a time. Close some, and connect "
+    "again."
+)
+
 
 class Control(Protocol):
     """What is asked of the control plane; ControlError when it cannot be had."""
@@ -76,12 +82,16 @@ class _LiveSession:
 
 
 class Desk:
-    def __init__(self, control: Control, place: Place, *, offline_grace: float) -> None:
+    def __init__(self, control: Control, place: Place, *, offline_grace: float, share: int) -> None:
+        """`share` is how many sessions a person may have at a time."""
         self._control = control
         self._place = place
         self._grace = offline_grace
+        self._share = share
         self._leases = Leases(control.get_lease)
         self._live: dict[str, _LiveSession] = {}
+        # How many of them each account has.
+        self._held: Counter[str] = Counter()
         self._due = asyncio.Event()
         self._connected = False
         # Since when nobody says whether sessions may go on; None when somebody does. A link that stands is not enough:
@@ -154,7 +164,7 @@ class Desk:
         finally:
             # It is gone, and its sessions with it; one that only lost the way says them again.
             for session_id in [key for key, live in self._live.items() if live.front is front]:
-                del self._live[session_id]
+                self._strike(session_id)
             writer.close()
 
     async def _knows_the_word(self, reader: asyncio.StreamReader) -> bool:
@@ -171,10 +181,24 @@ class Desk:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             case Live():
-                self._live[message.session_id] = _LiveSession(message, front, None)
+                self._enter(_LiveSession(message, front, None))
                 self._due.set()
             case Ended():
-                self._live.pop(message.session_id, None)
+                self._strike(message.session_id)
+
+    def _enter(self, live: _LiveSession) -> None:
+        """Of a front that has lost the way a session may be here already."""
+        self._strike(live.session.session_id)
+        self._live[live.session.session_id] = live
+        self._held[live.session.account_id] += 1
+
+    def _strike(self, session_id: str) -> None:
+        live = self._live.pop(session_id, None)
+        if live is not None:
+            account_id = live.session.account_id
+            self._held[account_id] -= 1
+            if not self._held[account_id]:
+                del self._held[account_id]
 
     async def _answer(self, ask: Ask, front: _Front) -> None:
         session = Live(ask.session_id, ask.account_id, ask.resource_id, ask.thumbprint)
@@ -185,9 +209,12 @@ class Desk:
             return
         if front.is_gone:
             return
+        if self._held[ask.account_id] >= self._share:
+            front.say(denied(ask.session_id, ControlError(Reason.TOO_MANY, _TOO_MANY.format(self._share))))
+            return
         ends_at = response.ends_at.ToNanoseconds() / 1e9 if response.HasField("ends_at") else None
         # Before the front knows: what changes from now on concerns it.
-        self._live[ask.session_id] = _LiveSession(session, front, ends_at)
+        self._enter(_LiveSession(session, front, ends_at))
         front.say(Granted(ask.session_id, base64.b64encode(response.SerializeToString()).decode()))
 
     # --- Who may go on ---
@@ -253,6 +280,8 @@ def denied(session_id: str, error: ControlError) -> Denied:
         status = HTTPStatus.FORBIDDEN
     elif error.reason in (Reason.BAD_TICKET, Reason.NOT_LOGGED_IN, Reason.CLOCK):
         status = HTTPStatus.UNAUTHORIZED
+    elif error.reason is Reason.TOO_MANY:
+        status = HTTPStatus.TOO_MANY_REQUESTS
     else:
         status = HTTPStatus.SERVICE_UNAVAILABLE
     return Denied(session_id, int(status), str(error.reason), str(error))
