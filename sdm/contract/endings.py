@@ -42,7 +42,6 @@ class Ending(StrEnum):
     SUSPENDED = "suspended", "Your account is suspended."
     LOGGED_OUT = "logged-out", "You logged out."
     RESOURCE_GONE = "resource-gone", "The resource was deleted, or belongs to another cluster now."
-    RESOURCE_CHANGED = "resource-changed", "The resource was changed. Connect again."
     WORKER_STOPPED = "worker-stopped", "The worker stops. Connect again."
     OFFLINE = "offline", "The control plane was out of reach for too long."
     LOG_UNAVAILABLE = "log-unavailable", "The request could not be logged, and without a log nothing goes on."

@@ -33,7 +33,14 @@ from logins.services import login_decide  # noqa: E402
 from resources.kinds import KINDS  # noqa: E402
 from resources.kinds.base import Target  # noqa: E402
 from resources.models import Resource  # noqa: E402
-from resources.services import Details, Move, resource_create, resources_move  # noqa: E402
+from resources.services import (  # noqa: E402
+    Details,
+    Move,
+    credential_replace,
+    resource_create,
+    resource_update,
+    resources_move,
+)
 from sdm.contract.address import Address  # noqa: E402
 from tests.end_to_end.cast import ADA, ALICE  # noqa: E402
 
@@ -139,6 +146,19 @@ def attach_resource(name: str) -> None:
 def _move(name: str, source: str, destination: str) -> None:
     move = Move(Resource.objects.get(name=name).pk, source, destination)
     assert resources_move(actor=ada(), moves=[move])
+
+
+def move_resource(name: str, port: int) -> bool:
+    """To another port of its machine."""
+    resource = Resource.objects.get(name=name)
+    target = Target(resource.hostname, port, resource.username, resource.config)
+    details = Details(name, resource.cluster, target, TAGS)
+    return resource_update(actor=ada(), resource=resource, version=resource.version, details=details)
+
+
+def replace_password(name: str, password: str) -> None:
+    resource = Resource.objects.get(name=name)
+    credential_replace(actor=ada(), resource=resource, field="password", secret=password)
 
 
 def end_session(session_id: str) -> bool:
