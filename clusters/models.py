@@ -1,4 +1,5 @@
 import datetime as dt
+from functools import cache
 from typing import ClassVar
 
 from django.db import models
@@ -144,13 +145,18 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
 
         What is started again on a machine after a crash joins as another worker of the same host name.
         """
-        back = Worker.objects.online().filter(
-            cluster=OuterRef("cluster"),
-            host_name=OuterRef("host_name"),
-            joined_at__gt=Coalesce(OuterRef("last_heartbeat_at"), OuterRef("joined_at")),
-        )
-        left = Q(state=Worker.State.STOPPED)
-        return self.shown().exclude(left).exclude(Q(state=Worker.State.DEAD) & Exists(back))
+        is_missed = Q(state=Worker.State.DEAD, state_changed_at__gte=timezone.now() - FADE_AFTER)
+        return self.filter(~Q(state__in=Worker.GONE) | is_missed & ~_came_back())
+
+
+@cache
+def _came_back() -> Exists:
+    back = Worker.objects.online().filter(
+        cluster=OuterRef("cluster"),
+        host_name=OuterRef("host_name"),
+        joined_at__gt=Coalesce(OuterRef("last_heartbeat_at"), OuterRef("joined_at")),
+    )
+    return Exists(back)
 
 
 class Worker(models.Model):

@@ -30,7 +30,7 @@ _FEW = "(SELECT number FROM total) < {many}"
 _NAMES = "SELECT name FROM way_{}"
 # A limit says whether it is needed: databases look at that before the first row, and at conditions at each.
 _WAY = """way_{number} (name) AS (
-    SELECT found_name FROM ({rows}) AS rows LIMIT CASE
+    SELECT {name} FROM ({rows}) AS rows LIMIT CASE
         WHEN (SELECT number FROM total) = {many} AND (SELECT COUNT(*) FROM way_{before}) < {size} THEN {size} ELSE 0 END
 )"""
 
@@ -100,12 +100,12 @@ def _composed(matches: Matches[M], place: Place, size: int) -> tuple[str, list[A
         "found_ahead": ExpressionWrapper(place.beyond or Value(True), BooleanField()),
     }
     found, params = _compiled(matches.found(place).annotate(**columns).values_list(*columns)[:FOUND_TO])
-    ways = []
+    ways, name = [], connection.ops.quote_name(matches.name)
     for number, rows in enumerate(matches.ways(place), 1):
-        sql, its_params = _compiled(
-            rows.annotate(found_name=F(matches.name)).values_list("found_name")[:size]
+        sql, its_params = _compiled(rows.values_list(matches.name)[:size])
+        ways.append(
+            _WAY.format(number=number, before=number - 1, name=name, rows=sql, many=FOUND_TO, size=size)
         )
-        ways.append(_WAY.format(number=number, before=number - 1, rows=sql, many=FOUND_TO, size=size))
         params += its_params
     statement = _STATEMENT.format(
         found=found,
