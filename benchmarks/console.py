@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # either way, what was started is taken down again
         signal.signal(number, signal.default_int_handler)
     options = _options(arguments)
-    bounds = Bounds(rounds=options.rounds, size=options.size)
+    bounds = Bounds(rounds=options.rounds, size=options.size, pages=options.pages)
     names = list(DATABASES) if options.database == "both" else [options.database]
     results: dict[str, Result] = {}
     before = machine.load()
@@ -41,6 +41,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "--rounds", type=int, default=15, help="how often each page is asked for (%(default)s)"
     )
     parser.add_argument("--size", choices=("small", "large"), default="large", help="rows to measure on")
+    parser.add_argument("--pages", default="", metavar="TEXT", help="only those with this in their name")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument(
         "--directory",

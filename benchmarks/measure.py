@@ -18,6 +18,8 @@ FEW = "small"
 class Bounds:
     rounds: int
     size: str
+    # Only those with this in their name.
+    pages: str = ""
 
 
 @dataclass
@@ -65,13 +67,12 @@ def measure(server: Server, bounds: Bounds) -> Result:
     with serving(server.directory, server.url(FEW), FEW) as console:
         few = {page.name: console.get(page.ours).queries for page in console.pages}
     with serving(server.directory, server.url(bounds.size), bounds.size) as console:
-        measured = [
-            Measured(page.name, page.is_filter, queries_small=few[page.name]) for page in console.pages
-        ]
-        _warm_up(console, measured)
+        pages = [page for page in console.pages if bounds.pages in page.name]
+        measured = [Measured(page.name, page.is_filter, queries_small=few[page.name]) for page in pages]
+        _warm_up(console, pages, measured)
         for number in range(bounds.rounds):
             print(f"\rround {number + 1} of {bounds.rounds} ", end="", file=sys.stderr, flush=True)
-            _round(console, zip(console.pages, measured, strict=True))
+            _round(console, zip(pages, measured, strict=True))
         print(file=sys.stderr)
         page = console.get(console.pages[0].ours)
         first_visit = page.size + console.assets(page)
@@ -81,8 +82,8 @@ def measure(server: Server, bounds: Bounds) -> Result:
     return Result(measured, first_visit, page.size)
 
 
-def _warm_up(console: Console, measured: list[Measured]) -> None:
-    for page, result in zip(console.pages, measured, strict=True):
+def _warm_up(console: Console, pages: list[Page], measured: list[Measured]) -> None:
+    for page, result in zip(pages, measured, strict=True):
         answer = console.get(page.ours)
         result.queries = answer.queries
         if "after=" in page.ours and 'rel="prev"' not in answer.text:
