@@ -10,6 +10,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from sdm.transport.readiness import READ, WRITE, readiness
+
 T = TypeVar("T")
 
 # In the place of a socket that is somebody else's. It can be closed once more.
@@ -18,39 +20,41 @@ _GIVEN_AWAY.close()
 
 _LINGER_BYTES = 64 * 1024
 _CHUNK = 16 * 1024
+# A ClientHello has a few hundred bytes, or somewhat more than a thousand with a ticket.
+_AHEAD = 2048
 
 
 class Stream:
     """Bytes from and to one peer. Deadlines are the caller's."""
 
-    __slots__ = ("_loop", "_socket")
+    __slots__ = ("_readiness", "_socket", "_watched")
 
     def __init__(self, sock: socket.socket) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._readiness = readiness()
         self._socket = sock
+        # For what: whoever has waited once waits again.
+        self._watched = 0
 
     def peek(self, limit: int) -> Awaitable[bytes]:
         """What has arrived, up to `limit`, and stays there. Before TLS begins."""
         return self._retry(self._socket.recv, limit, socket.MSG_PEEK)
 
     async def arrived(self, count: int) -> bytes:
-        """The first `count` bytes, which stay there; fewer when no more will come. Before TLS begins.
+        """The first `count` bytes or more, which stay there; fewer when no more will come. Before TLS begins.
 
         It is the kernel that waits until they are complete: nobody is woken for a byte.
         """
-        looked = False
-
-        def look() -> bytes:
-            nonlocal looked
-            data = self._socket.recv(count, socket.MSG_PEEK)
-            if len(data) < count and not looked:
-                looked = True
-                raise BlockingIOError
-            return data
-
+        ahead = max(count, _AHEAD)
+        with contextlib.suppress(BlockingIOError):
+            data = self._socket.recv(ahead, socket.MSG_PEEK)
+            if not data or len(data) >= count:
+                return data
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
         try:
-            return await self._retry(look)
+            # Asked for anew: the end may have been announced together with what was there.
+            self._watch(READ)
+            await self._readiness.wait(self._socket.fileno(), READ)
+            return await self.peek(ahead)
         finally:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
@@ -104,6 +108,9 @@ class Stream:
     def detach(self) -> socket.socket:
         """The socket, for somebody else: this stream is over."""
         given, self._socket = self._socket, _GIVEN_AWAY
+        if self._watched:
+            self._readiness.forget(given.fileno())
+            self._watched = 0
         return given
 
     @staticmethod
@@ -117,26 +124,19 @@ class Stream:
             try:
                 return operation(*arguments)
             except ssl.SSLWantReadError:
-                for_writing = False
+                what = READ
             except ssl.SSLWantWriteError:
-                for_writing = True
+                what = WRITE
             except BlockingIOError:
-                for_writing = writes
+                what = WRITE if writes else READ
             # Out here, or the exception would live as long as the peer is silent; and not in a coroutine of its own,
             # which ten thousand silent peers would each have.
-            loop, ready = self._loop, self._loop.create_future()
-            if for_writing:
-                watch, forget = loop.add_writer, loop.remove_writer
-            else:
-                watch, forget = loop.add_reader, loop.remove_reader
-            descriptor = self._socket.fileno()
-            watch(descriptor, _set, ready)
-            try:
-                await ready
-            finally:
-                forget(descriptor)
+            await self._wait(what)
 
+    def _wait(self, what: int) -> asyncio.Future[None]:
+        if not self._watched & what:
+            self._watch(what)
+        return self._readiness.wait(self._socket.fileno(), what)
 
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+    def _watch(self, what: int) -> None:
+        self._watched = self._readiness.watch(self._socket.fileno(), self._watched, what)

@@ -331,7 +331,9 @@ class Front:
             )
         if self._context is not None:
             # OpenSSL begins with 30 kB: half a record is left to the kernel.
-            await stream.arrived(min(tls.record_length(first), _CHUNK))
+            record = min(tls.record_length(first), _CHUNK)
+            if len(first) < record:
+                await stream.arrived(record)
             self._counts["resumed" if await stream.start_tls(self._context) else "full_handshake"] += 1
         return source
 
