@@ -1,12 +1,14 @@
 """The request log as workers deliver it: messages become records, with the names that things have now."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from accounts.models import Account
-from api.messages import moment, plain
+from api.messages import ip_address, moment, plain
 from audit.models import MAX_NAME, MAX_WORDS
 from audit.storing import Answered, Asked, Began, Ended, Record, store
 from clusters.models import Worker
+from connections.refusals import Refusal, refusals_store
 from resources.models import Resource
 from sdm.contract.v1 import records_pb2 as v1
 
@@ -16,6 +18,26 @@ def deliver(worker: Worker, records: Sequence[v1.Record]) -> None:
     names = _Names(records)
     known = [record for said in records if (record := _record(said, names)) is not None]
     store(cluster_id=worker.cluster_id, cluster_name=worker.cluster.name, records=known)
+    refusals_store(worker=worker, refusals=list(_refusals(records)))
+
+
+def _refusals(records: Sequence[v1.Record]) -> Iterator[Refusal]:
+    for said in records:
+        if not said.HasField("session_refused"):
+            continue
+        refused = said.session_refused
+        with suppress(ValueError):
+            yield Refusal(
+                said.session_id,
+                moment(said.at),
+                reason=plain(refused.reason, MAX_NAME),
+                words=plain(refused.message, MAX_WORDS),
+                account_id=plain(refused.account_id, MAX_NAME),
+                resource_id=plain(refused.resource_id, MAX_NAME),
+                worker_id=plain(refused.worker_id, MAX_NAME),
+                client_address=ip_address(refused.client_address),
+                left_out=refused.left_out,
+            )
 
 
 class _Names:

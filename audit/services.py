@@ -1,5 +1,6 @@
 """Recording what happened, and refusing what may not."""
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -54,16 +55,18 @@ def record(
     before: Fields | None = None,
     after: Fields | None = None,
     outcome: Activity.Outcome = Activity.Outcome.DONE,
+    at: dt.datetime | None = None,
 ) -> Activity:
     """Write one activity, inside the transaction of the change that it tells of.
 
-    `actor` is an account or None; `before` and `after` hold only what changed, never a secret.
+    `actor` is an account or None; `before` and `after` hold only what changed, never a secret. `at` is for what
+    happened elsewhere, and is told of later.
     """
     source = current_source()
     verb = Verb(verb)
     name = entity_name or (str(entity) if entity is not None else "")
     return Activity.objects.create(
-        created_at=timezone.now(),
+        created_at=at or timezone.now(),
         actor=actor,
         actor_name=actor.email if actor is not None else "",
         source_address=source.address,

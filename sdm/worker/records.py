@@ -246,6 +246,33 @@ class SessionLog:
                 )
             )
 
+    def refused(
+        self,
+        reason: str,
+        message: str,
+        *,
+        account_id: str,
+        resource_id: str,
+        worker_id: str,
+        client_address: str,
+        left_out: int,
+    ) -> None:
+        """Instead of all the others: there will be no session. It is written with the next `flush`."""
+        record = pb.Record(
+            session_id=self.session_id,
+            session_refused=pb.SessionRefused(
+                reason=reason,
+                message=message[:MAX_WORDS],
+                account_id=account_id,
+                resource_id=resource_id,
+                worker_id=worker_id,
+                client_address=client_address,
+                left_out=left_out,
+            ),
+        )
+        with self._log.lock:
+            self._log.spool.add(_stamped(record))
+
     def ended(
         self, reason: Ending, message: str = "", *, bytes_sent: int = 0, bytes_received: int = 0
     ) -> None:

@@ -23,8 +23,9 @@ from access.services import role_create, rule_add  # noqa: E402
 from accounts.models import Account  # noqa: E402
 from accounts.policy import Level  # noqa: E402
 from accounts.services import account_reinstate, account_suspend  # noqa: E402
-from audit.models import Query, Session  # noqa: E402
+from audit.models import Activity, Query, Session  # noqa: E402
 from audit.sessions import session_end  # noqa: E402
+from audit.verbs import Verb  # noqa: E402
 from clusters.models import Cluster, Worker  # noqa: E402
 from clusters.services import cluster_create  # noqa: E402
 from keys.services import key_create  # noqa: E402
@@ -174,6 +175,16 @@ def workers() -> int:
 
 def health(resource: str) -> bool | None:
     return Resource.objects.get(name=resource).healthy
+
+
+def resource_id(name: str) -> str:
+    return Resource.objects.get(name=name).pk
+
+
+def refusals(resource: str) -> list[Any]:
+    """Why somebody was refused it, the latest first."""
+    denied = Activity.objects.filter(verb=Verb.ACCESS_REFUSED.value, entity_name=resource)
+    return list(denied.order_by("-pk").values_list("after", flat=True))
 
 
 def sessions(resource: str) -> list[Any]:

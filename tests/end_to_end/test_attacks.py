@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from sdm.contract.endings import Ending
 from tests.end_to_end.conftest import SHOP_PASSWORD, WIKI_PASSWORD
 from tests.end_to_end.product import HANG, Product
 from tests.end_to_end.test_endings import ended, running, soon, usable
 from tests.people import PASSWORD
+from tests.worker.processes import request
 
 pytestmark = pytest.mark.process
 
@@ -63,6 +65,20 @@ def test_a_websocket_ends_when_its_person_is_suspended(product: Product):
     product.office("reinstate")
     product.login()
     usable(product)
+
+
+def test_a_stranger_at_the_workers_own_port_is_a_denied_activity(product: Product, console: Page):
+    resource = product.office("resource_id", name="orders")
+    words = f"CONNECT {resource} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer a.b.c\r\n\r\n"
+    answer = request(product.workers[0].port(), data=words.encode())
+    assert b" 401 " in answer
+    assert b"bad-ticket" in answer
+    product.office.until(lambda: product.office("refusals", resource="orders"))
+    console.goto(f"/audit/activities/?entity={resource}&outcome=denied")
+    row = console.get_by_role("row").filter(has_text="refused")
+    expect(row).to_contain_text("Somebody was refused resource orders")
+    expect(row).to_contain_text("127.0.0.1")
+    expect(row).to_contain_text("Denied")
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ AWAY = 600.0 if DEEP else 5.0
 SESSIONS, PAUSE = 4, 1.0 if DEEP else 0.02
 # What tries again does so after half a minute at most.
 BACK = 90.0
-# What the memory of a worker may change by, however long it takes.
-NOISE = 8 * MB
+# What a worker's memory may change by, in any time: what it shares with others weighs more when they end.
+NOISE = 16 * MB
 
 
 def where(product: Product) -> str:

@@ -194,7 +194,7 @@ def test_the_control_planes_refusal_reaches_the_client_in_its_words(
     assert (answer.status, answer.reason) == (403, Reason.NO_ACCESS)
     assert "Nobody gave you access to this." in answer.body.decode()
     plane.refusals["GetLease"] = (Reason.TOO_MANY, "")
-    assert alice.refusal(port, "rs-0123456789abcdef").status == 503
+    assert alice.refusal(port, "rs-0123456789abcdef").status == 429
 
 
 def test_a_resource_that_cannot_be_reached_is_said_so_and_logged(

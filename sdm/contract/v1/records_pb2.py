@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from sdm.contract.v1 import classification_pb2 as sdm_dot_contract_dot_v1_dot_classification__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsdm/contract/v1/records.proto\x12\x0fsdm.contract.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$sdm/contract/v1/classification.proto\"\xe2\x02\n\x06Record\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12,\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\x88\xb5\x18\x01\x12@\n\x0fsession_started\x18\x03 \x01(\x0b\x32\x1f.sdm.contract.v1.SessionStartedB\x04\x88\xb5\x18\x02H\x00\x12@\n\x0frequest_started\x18\x04 \x01(\x0b\x32\x1f.sdm.contract.v1.RequestStartedB\x04\x88\xb5\x18\x02H\x00\x12\x44\n\x11request_completed\x18\x05 \x01(\x0b\x32!.sdm.contract.v1.RequestCompletedB\x04\x88\xb5\x18\x02H\x00\x12<\n\rsession_ended\x18\x06 \x01(\x0b\x32\x1d.sdm.contract.v1.SessionEndedB\x04\x88\xb5\x18\x02H\x00\x42\x08\n\x06record\"\xc9\x01\n\x0eSessionStarted\x12\x18\n\naccount_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x19\n\x0bresource_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x12\n\x04kind\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\x12\x17\n\tworker_id\x18\x04 \x01(\tB\x04\x88\xb5\x18\x01\x12\x1c\n\x0e\x63lient_address\x18\x05 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1a\n\x0c\x61\x63\x63ount_name\x18\x06 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1b\n\rresource_name\x18\x07 \x01(\tB\x04\x88\xb5\x18\x02\"\xa3\x01\n\x0eRequestStarted\x12\x14\n\x06number\x18\x01 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x12\n\x04text\x18\x02 \x01(\x0c\x42\x04\x88\xb5\x18\x02\x12\x19\n\x0btext_length\x18\x03 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x14\n\x06sha256\x18\x04 \x01(\x0c\x42\x04\x88\xb5\x18\x01\x12\x18\n\nparameters\x18\x05 \x03(\x0c\x42\x04\x88\xb5\x18\x02\x12\x1c\n\x0eparameters_cut\x18\x06 \x01(\x08\x42\x04\x88\xb5\x18\x01\"\xdf\x01\n\x10RequestCompleted\x12\x14\n\x06number\x18\x01 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x1a\n\x0cmicroseconds\x18\x02 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x17\n\x04rows\x18\x03 \x01(\x04\x42\x04\x88\xb5\x18\x01H\x00\x88\x01\x01\x12\x18\n\nbytes_sent\x18\x04 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x1c\n\x0e\x62ytes_received\x18\x05 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x13\n\x05\x65rror\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06result\x18\x07 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06sha256\x18\x08 \x01(\x0c\x42\x04\x88\xb5\x18\x01\x42\x07\n\x05_rows\"\x8b\x01\n\x0cSessionEnded\x12\x14\n\x06reason\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x16\n\x08requests\x18\x03 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x18\n\nbytes_sent\x18\x04 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x1c\n\x0e\x62ytes_received\x18\x05 \x01(\x04\x42\x04\x88\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsdm/contract/v1/records.proto\x12\x0fsdm.contract.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$sdm/contract/v1/classification.proto\"\xa4\x03\n\x06Record\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12,\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\x88\xb5\x18\x01\x12@\n\x0fsession_started\x18\x03 \x01(\x0b\x32\x1f.sdm.contract.v1.SessionStartedB\x04\x88\xb5\x18\x02H\x00\x12@\n\x0frequest_started\x18\x04 \x01(\x0b\x32\x1f.sdm.contract.v1.RequestStartedB\x04\x88\xb5\x18\x02H\x00\x12\x44\n\x11request_completed\x18\x05 \x01(\x0b\x32!.sdm.contract.v1.RequestCompletedB\x04\x88\xb5\x18\x02H\x00\x12<\n\rsession_ended\x18\x06 \x01(\x0b\x32\x1d.sdm.contract.v1.SessionEndedB\x04\x88\xb5\x18\x02H\x00\x12@\n\x0fsession_refused\x18\x07 \x01(\x0b\x32\x1f.sdm.contract.v1.SessionRefusedB\x04\x88\xb5\x18\x02H\x00\x42\x08\n\x06record\"\xc9\x01\n\x0eSessionStarted\x12\x18\n\naccount_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x19\n\x0bresource_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x12\n\x04kind\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\x12\x17\n\tworker_id\x18\x04 \x01(\tB\x04\x88\xb5\x18\x01\x12\x1c\n\x0e\x63lient_address\x18\x05 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1a\n\x0c\x61\x63\x63ount_name\x18\x06 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1b\n\rresource_name\x18\x07 \x01(\tB\x04\x88\xb5\x18\x02\"\xa3\x01\n\x0eRequestStarted\x12\x14\n\x06number\x18\x01 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x12\n\x04text\x18\x02 \x01(\x0c\x42\x04\x88\xb5\x18\x02\x12\x19\n\x0btext_length\x18\x03 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x14\n\x06sha256\x18\x04 \x01(\x0c\x42\x04\x88\xb5\x18\x01\x12\x18\n\nparameters\x18\x05 \x03(\x0c\x42\x04\x88\xb5\x18\x02\x12\x1c\n\x0eparameters_cut\x18\x06 \x01(\x08\x42\x04\x88\xb5\x18\x01\"\xdf\x01\n\x10RequestCompleted\x12\x14\n\x06number\x18\x01 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x1a\n\x0cmicroseconds\x18\x02 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x17\n\x04rows\x18\x03 \x01(\x04\x42\x04\x88\xb5\x18\x01H\x00\x88\x01\x01\x12\x18\n\nbytes_sent\x18\x04 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x1c\n\x0e\x62ytes_received\x18\x05 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x13\n\x05\x65rror\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06result\x18\x07 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06sha256\x18\x08 \x01(\x0c\x42\x04\x88\xb5\x18\x01\x42\x07\n\x05_rows\"\x8b\x01\n\x0cSessionEnded\x12\x14\n\x06reason\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x16\n\x08requests\x18\x03 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x18\n\nbytes_sent\x18\x04 \x01(\x04\x42\x04\x88\xb5\x18\x01\x12\x1c\n\x0e\x62ytes_received\x18\x05 \x01(\x04\x42\x04\x88\xb5\x18\x01\"\xc1\x01\n\x0eSessionRefused\x12\x14\n\x06reason\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\x12\x19\n\x0bresource_id\x18\x04 \x01(\tB\x04\x88\xb5\x18\x01\x12\x17\n\tworker_id\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12\x1c\n\x0e\x63lient_address\x18\x06 \x01(\tB\x04\x88\xb5\x18\x02\x12\x16\n\x08left_out\x18\x07 \x01(\x04\x42\x04\x88\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +45,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORD'].fields_by_name['request_completed']._serialized_options = b'\210\265\030\002'
   _globals['_RECORD'].fields_by_name['session_ended']._loaded_options = None
   _globals['_RECORD'].fields_by_name['session_ended']._serialized_options = b'\210\265\030\002'
+  _globals['_RECORD'].fields_by_name['session_refused']._loaded_options = None
+  _globals['_RECORD'].fields_by_name['session_refused']._serialized_options = b'\210\265\030\002'
   _globals['_SESSIONSTARTED'].fields_by_name['account_id']._loaded_options = None
   _globals['_SESSIONSTARTED'].fields_by_name['account_id']._serialized_options = b'\210\265\030\001'
   _globals['_SESSIONSTARTED'].fields_by_name['resource_id']._loaded_options = None
@@ -97,14 +99,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONENDED'].fields_by_name['bytes_sent']._serialized_options = b'\210\265\030\001'
   _globals['_SESSIONENDED'].fields_by_name['bytes_received']._loaded_options = None
   _globals['_SESSIONENDED'].fields_by_name['bytes_received']._serialized_options = b'\210\265\030\001'
+  _globals['_SESSIONREFUSED'].fields_by_name['reason']._loaded_options = None
+  _globals['_SESSIONREFUSED'].fields_by_name['reason']._serialized_options = b'\210\265\030\001'
+  _globals['_SESSIONREFUSED'].fields_by_name['message']._loaded_options = None
+  _globals['_SESSIONREFUSED'].fields_by_name['message']._serialized_options = b'\210\265\030\002'
+  _globals['_SESSIONREFUSED'].fields_by_name['account_id']._loaded_options = None
+  _globals['_SESSIONREFUSED'].fields_by_name['account_id']._serialized_options = b'\210\265\030\001'
+  _globals['_SESSIONREFUSED'].fields_by_name['resource_id']._loaded_options = None
+  _globals['_SESSIONREFUSED'].fields_by_name['resource_id']._serialized_options = b'\210\265\030\001'
+  _globals['_SESSIONREFUSED'].fields_by_name['worker_id']._loaded_options = None
+  _globals['_SESSIONREFUSED'].fields_by_name['worker_id']._serialized_options = b'\210\265\030\001'
+  _globals['_SESSIONREFUSED'].fields_by_name['client_address']._loaded_options = None
+  _globals['_SESSIONREFUSED'].fields_by_name['client_address']._serialized_options = b'\210\265\030\002'
+  _globals['_SESSIONREFUSED'].fields_by_name['left_out']._loaded_options = None
+  _globals['_SESSIONREFUSED'].fields_by_name['left_out']._serialized_options = b'\210\265\030\001'
   _globals['_RECORD']._serialized_start=122
-  _globals['_RECORD']._serialized_end=476
-  _globals['_SESSIONSTARTED']._serialized_start=479
-  _globals['_SESSIONSTARTED']._serialized_end=680
-  _globals['_REQUESTSTARTED']._serialized_start=683
-  _globals['_REQUESTSTARTED']._serialized_end=846
-  _globals['_REQUESTCOMPLETED']._serialized_start=849
-  _globals['_REQUESTCOMPLETED']._serialized_end=1072
-  _globals['_SESSIONENDED']._serialized_start=1075
-  _globals['_SESSIONENDED']._serialized_end=1214
+  _globals['_RECORD']._serialized_end=542
+  _globals['_SESSIONSTARTED']._serialized_start=545
+  _globals['_SESSIONSTARTED']._serialized_end=746
+  _globals['_REQUESTSTARTED']._serialized_start=749
+  _globals['_REQUESTSTARTED']._serialized_end=912
+  _globals['_REQUESTCOMPLETED']._serialized_start=915
+  _globals['_REQUESTCOMPLETED']._serialized_end=1138
+  _globals['_SESSIONENDED']._serialized_start=1141
+  _globals['_SESSIONENDED']._serialized_end=1280
+  _globals['_SESSIONREFUSED']._serialized_start=1283
+  _globals['_SESSIONREFUSED']._serialized_end=1476
 # @@protoc_insertion_point(module_scope)

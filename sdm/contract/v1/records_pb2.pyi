@@ -31,6 +31,7 @@ class Record(_message.Message):
     REQUEST_STARTED_FIELD_NUMBER: _builtins.int
     REQUEST_COMPLETED_FIELD_NUMBER: _builtins.int
     SESSION_ENDED_FIELD_NUMBER: _builtins.int
+    SESSION_REFUSED_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
@@ -42,6 +43,8 @@ class Record(_message.Message):
     def request_completed(self) -> Global___RequestCompleted: ...
     @_builtins.property
     def session_ended(self) -> Global___SessionEnded: ...
+    @_builtins.property
+    def session_refused(self) -> Global___SessionRefused: ...
     def __init__(
         self,
         *,
@@ -51,12 +54,13 @@ class Record(_message.Message):
         request_started: Global___RequestStarted | None = ...,
         request_completed: Global___RequestCompleted | None = ...,
         session_ended: Global___SessionEnded | None = ...,
+        session_refused: Global___SessionRefused | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "record", b"record", "request_completed", b"request_completed", "request_started", b"request_started", "session_ended", b"session_ended", "session_started", b"session_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "record", b"record", "request_completed", b"request_completed", "request_started", b"request_started", "session_ended", b"session_ended", "session_refused", b"session_refused", "session_started", b"session_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "record", b"record", "request_completed", b"request_completed", "request_started", b"request_started", "session_ended", b"session_ended", "session_id", b"session_id", "session_started", b"session_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "record", b"record", "request_completed", b"request_completed", "request_started", b"request_started", "session_ended", b"session_ended", "session_id", b"session_id", "session_refused", b"session_refused", "session_started", b"session_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["session_started", "request_started", "request_completed", "session_ended"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["session_started", "request_started", "request_completed", "session_ended", "session_refused"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -223,3 +227,47 @@ class SessionEnded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionEnded: _TypeAlias = SessionEnded  # noqa: Y015
+
+@_typing.final
+class SessionRefused(_message.Message):
+    """There is no such session: a worker refused it by itself, without asking. Of each reason the first few of a minute, and
+    the last.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """One of sdm.contract.reasons."""
+    message: _builtins.str
+    account_id: _builtins.str
+    """Whose client certificate was shown, and proved; empty when none was."""
+    resource_id: _builtins.str
+    worker_id: _builtins.str
+    client_address: _builtins.str
+    left_out: _builtins.int
+    """More of this reason shortly before, which are not in the log."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        resource_id: _builtins.str = ...,
+        worker_id: _builtins.str = ...,
+        client_address: _builtins.str = ...,
+        left_out: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "client_address", b"client_address", "left_out", b"left_out", "message", b"message", "reason", b"reason", "resource_id", b"resource_id", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionRefused: _TypeAlias = SessionRefused  # noqa: Y015

@@ -74,7 +74,7 @@ class DeskClient:
         finally:
             del self._asked[ask.session_id]
         if isinstance(found, Denied):
-            raise Refused(HTTPStatus(found.status), found.reason, found.message)
+            raise Refused(HTTPStatus(found.status), found.reason, found.message, is_own=found.is_own)
         return pb.GetLeaseResponse.FromString(base64.b64decode(found.lease))
 
     def ended(self, session_id: str) -> None:

@@ -18,6 +18,11 @@ _REMEMBERED = 2 * TOLERANCE
 _MOST_PROOFS = 100_000
 _AT_ONCE = 128
 
+
+class OwnRefusal(ControlError):
+    """Of this worker: the control plane has not been asked."""
+
+
 GetLease = Callable[[pb.GetLeaseRequest], Awaitable[pb.GetLeaseResponse]]
 _Key = tuple[str, str, str]
 
@@ -85,9 +90,9 @@ class Leases:
         while self._proofs and (first := next(iter(self._proofs))) and self._proofs[first] < now:
             del self._proofs[first]
         if proved in self._proofs:
-            raise ControlError(Reason.NOT_LOGGED_IN, "This request was made before. Connect again.")
+            raise OwnRefusal(Reason.NOT_LOGGED_IN, "This request was made before. Connect again.")
         if len(self._proofs) >= _MOST_PROOFS:
-            raise ControlError(
+            raise OwnRefusal(
                 Reason.TOO_MANY, "There were too many connections lately. Try again in a few minutes."
             )
         self._proofs[proved] = now + _REMEMBERED

@@ -55,6 +55,8 @@ class Denied:
     status: int
     reason: str
     message: str
+    # By the desk, without the control plane.
+    is_own: bool
 
 
 @dataclass(frozen=True, slots=True)

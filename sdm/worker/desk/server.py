@@ -19,7 +19,7 @@ from sdm.contract.endings import Ending
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
 from sdm.control_plane.refusals import ControlError
-from sdm.worker.desk.leases import Leases
+from sdm.worker.desk.leases import Leases, OwnRefusal
 from sdm.worker.desk.messages import (
     MAX_LINE,
     Ask,
@@ -210,7 +210,7 @@ class Desk:
         if front.is_gone:
             return
         if self._held[ask.account_id] >= self._share:
-            front.say(denied(ask.session_id, ControlError(Reason.TOO_MANY, _TOO_MANY.format(self._share))))
+            front.say(denied(ask.session_id, OwnRefusal(Reason.TOO_MANY, _TOO_MANY.format(self._share))))
             return
         ends_at = response.ends_at.ToNanoseconds() / 1e9 if response.HasField("ends_at") else None
         # Before the front knows: what changes from now on concerns it.
@@ -284,7 +284,7 @@ def denied(session_id: str, error: ControlError) -> Denied:
         status = HTTPStatus.TOO_MANY_REQUESTS
     else:
         status = HTTPStatus.SERVICE_UNAVAILABLE
-    return Denied(session_id, int(status), str(error.reason), str(error))
+    return Denied(session_id, int(status), str(error.reason), str(error), isinstance(error, OwnRefusal))
 
 
 def _asked(session: Live) -> pb.LiveSession:

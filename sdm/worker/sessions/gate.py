@@ -84,6 +84,15 @@ class Gate:
             raise _bad_ticket("The ticket is for another account than the client certificate.")
         return Caller(found, request.ticket, thumbprint, proved)
 
+    def proven(self, request: TunnelRequest, shown: bytes | None, *, direct: bool) -> str:
+        """Of somebody who was refused: whose certificate it is, if it is good; nothing otherwise."""
+        now = dt.datetime.now(dt.UTC)
+        try:
+            der = shown if direct else self._proved(request, now)[0]
+            return self._account(der, hashlib.sha256(der).hexdigest(), now) if der else ""
+        except Refused:
+            return ""
+
     def _ticket(self, request: TunnelRequest, now: dt.datetime) -> Ticket:
         if not request.ticket:
             raise _bad_ticket("There is no ticket: the header Proxy-Authorization has to hold one.")

@@ -7,12 +7,16 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class Refused(Exception):
-    """There is no session. The text is for the person, `reason` for programs."""
+    """There is no session. The text is for the person, `reason` for programs.
 
-    def __init__(self, status: HTTPStatus, reason: str, detail: str) -> None:
+    `is_own`: this worker has said no by itself, to somebody, and the control plane has not heard of it.
+    """
+
+    def __init__(self, status: HTTPStatus, reason: str, detail: str, *, is_own: bool = False) -> None:
         super().__init__(detail)
         self.status = status
         self.reason = reason
+        self.is_own = is_own
 
     def body(self) -> bytes:
         problem = {
@@ -26,7 +30,7 @@ class Refused(Exception):
 
 
 def unauthorized(reason: str, detail: str) -> Refused:
-    return Refused(HTTPStatus.UNAUTHORIZED, reason, detail)
+    return Refused(HTTPStatus.UNAUTHORIZED, reason, detail, is_own=True)
 
 
 def unavailable(reason: str, detail: str) -> Refused:

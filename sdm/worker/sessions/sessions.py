@@ -21,6 +21,7 @@ from sdm.worker.desk.place import Where
 from sdm.worker.protocols import KINDS, Kind
 from sdm.worker.records import RequestLog
 from sdm.worker.sessions.addresses import client_address
+from sdm.worker.sessions.attempts import Attempt, Attempts
 from sdm.worker.sessions.gate import Caller, Gate, Trust
 from sdm.worker.sessions.lease import Lease
 from sdm.worker.sessions.refusals import Refused, ended_meanwhile, unavailable, unreachable
@@ -64,6 +65,7 @@ class Sessions:
         self._gate: Gate | None = None
         self._worker_id = ""
         self._live: dict[str, _Live] = {}
+        self._attempts = Attempts()
         self._leaving = False
         self._none_left = asyncio.Event()
         self.desk = DeskClient(desk, live=self._said, cut=self._obey, until=self._extend)
@@ -93,13 +95,15 @@ class Sessions:
         admitted: Callable[[], None],
     ) -> Refused | None:
         """A session, until it is over or the relay's; or why there is none, for the client to be told."""
+        address = client_address(address, request.forwarded_for, self._balancers)
         try:
             caller = self._admit(request, stream)
             admitted()
-            address = client_address(address, request.forwarded_for, self._balancers)
             await self._open(request, caller, client, stream, address)
         except Refused as refused:
             self._counts[metrics.SESSION_REFUSED + refused.reason] += 1
+            if refused.is_own:
+                self._note(Attempt(refused, request, stream.certificate(), address))
             return refused
         return None
 
@@ -113,6 +117,7 @@ class Sessions:
         """What sessions that are coroutines have added to the log; the relay does it for its own."""
         while True:
             await asyncio.sleep(_FLUSH_EVERY if self._live else _REST)
+            self._say_what_was_left_out()
             self._log.flush()
 
     async def leave(self, seconds: float) -> None:
@@ -122,6 +127,31 @@ class Sessions:
         for live in list(self._live.values()):
             self._cut(live, Ending.WORKER_STOPPED, Ending.WORKER_STOPPED.sentence)
         await self._wait(FAREWELL + 0.5)
+        self._say_what_was_left_out(so_far=True)
+
+    # --- Who was refused ---
+
+    def _note(self, attempt: Attempt) -> None:
+        if self._attempts.take(attempt):
+            self._log_attempt(attempt, 0)
+
+    def _say_what_was_left_out(self, *, so_far: bool = False) -> None:
+        for attempt, others in self._attempts.left_out(so_far=so_far):
+            self._log_attempt(attempt, others)
+
+    def _log_attempt(self, attempt: Attempt, others: int) -> None:
+        if self._gate is None:
+            return
+        refused, request = attempt.refused, attempt.request
+        self._log.session(new_session_id()).refused(
+            refused.reason,
+            str(refused),
+            account_id=self._gate.proven(request, attempt.shown, direct=self._direct),
+            resource_id=request.resource_id,
+            worker_id=self._worker_id,
+            client_address=attempt.client_address,
+            left_out=others,
+        )
 
     # --- One session ---
 
