@@ -14,6 +14,7 @@ from playwright.sync_api import Page
 from sdm.contract.endings import Ending
 from tests.end_to_end.product import HANG, Product
 from tests.end_to_end.psql import Psql
+from tests.worker import echo
 
 pytestmark = pytest.mark.process
 
@@ -176,6 +177,34 @@ def test_a_session_that_is_ended_in_the_console_says_so_in_psql(product: Product
     assert f"FATAL:  {Ending.ENDED_BY_ADMINISTRATOR.sentence}" in said
     assert ended(product, "orders", session_id)["ending"] == Ending.ENDED_BY_ADMINISTRATOR
     # The next one is nobody's business.
+    usable(product)
+
+
+@pytest.mark.parametrize("name", ["End session", "role removed"])
+def test_what_is_taken_away_while_psql_is_signing_in_says_why(product: Product, name: str):
+    def swallow(sock: socket.socket) -> None:
+        while sock.recv(4096):
+            pass
+
+    resource = f"silent-{name.replace(' ', '-').lower()}"
+    with echo.server(swallow) as port:
+        config = {"database": "orders", "override_database": True, "tls_required": False}
+        product.offer(resource, "postgres", port, config=config, username="x", secrets={"password": "y"})
+        product.office.until(lambda: product.machine.resource(resource))
+        product.connect(resource)
+        with Psql(["-h", "127.0.0.1", "-p", str(product.machine.port(resource))]) as psql:
+            session_id = running(product, resource)
+            if name == "End session":
+                words = Ending.ENDED_BY_ADMINISTRATOR.sentence
+                product.office("end_session", session_id=session_id)
+            else:
+                words = TAKINGS[name].words
+                product.office("detach")
+            said = psql.hear(words)
+    if name == "role removed":
+        product.office("attach")
+    assert "FATAL:  " in said
+    ended(product, resource, session_id)
     usable(product)
 
 
