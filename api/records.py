@@ -10,11 +10,13 @@ from audit.storing import Answered, Asked, Began, Ended, Record, store
 from clusters.models import Worker
 from connections.refusals import Refusal, refusals_store
 from resources.models import Resource
+from sdm.contract.records import decoded, digest_of
 from sdm.contract.v1 import records_pb2 as v1
 
 
-def deliver(worker: Worker, records: Sequence[v1.Record]) -> None:
+def deliver(worker: Worker, delivered: Sequence[bytes]) -> None:
     """Store what a worker says of its cluster's sessions. What was stored before is not stored again."""
+    records = decoded(delivered)
     names = _Names(records)
     known = [record for said in records if (record := _record(said, names)) is not None]
     store(cluster_id=worker.cluster_id, cluster_name=worker.cluster.name, records=known)
@@ -79,7 +81,7 @@ def _record(said: v1.Record, names: _Names) -> Record | None:
                 number=asked.number,
                 text=asked.text,
                 text_length=asked.text_length,
-                sha256=asked.sha256,
+                sha256=digest_of(asked),
                 parameters=asked.parameters,
                 parameters_cut=asked.parameters_cut,
             )

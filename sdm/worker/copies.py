@@ -9,14 +9,14 @@ import datetime as dt
 import io
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sdm.contract.records import decoded, digest_of
 from sdm.contract.v1 import records_pb2 as pb
 from sdm.worker.destination import CopyFormat
 from sdm.worker.logs import escaped
-from sdm.worker.records import decoded
 
 # Of how many sessions is remembered whose they are; of the rest the lines have ids alone.
 _MAX_SESSIONS = 100_000
@@ -34,7 +34,7 @@ class Copies:
         self._write = _json if copy_format is CopyFormat.JSON else _csv
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
-    def lines(self, records: Iterable[bytes]) -> Iterator[str]:
+    def lines(self, records: Sequence[bytes]) -> Iterator[str]:
         """Without the line's end."""
         for record in decoded(records):
             for line in self._of(record):
@@ -51,7 +51,7 @@ class Copies:
                 session.requests += 1
                 text = request.text.decode("utf-8", "backslashreplace")
                 uuid = f"{record.session_id}-{request.number}"
-                yield _start(at, uuid, session.started, text, request.sha256.hex())
+                yield _start(at, uuid, session.started, text, digest_of(request).hex())
             case "request_completed":
                 done = record.request_completed
                 uuid = f"{record.session_id}-{done.number}"

@@ -1,33 +1,29 @@
 """What a session tells the request log.
 
 One `RequestLog` for each process, one `SessionLog` for each session. The order is the point: a request is on disk
-when `request` returns, and only then may it go on to the resource. How it ended is written with the next one, or
-when `flush` is called, which the owner of the process does every few milliseconds.
+when `request` returns, and only then may it go on to the resource. How it ended is written when `flush` is called,
+which the owner of the process does every few milliseconds: many at once cost half as much as one after the other.
 """
 
 import hashlib
-import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
-
-from google.protobuf.message import DecodeError
 
 from sdm.contract.endings import Ending
 from sdm.contract.v1 import records_pb2 as pb
 from sdm.worker.config import Audit, Config
 from sdm.worker.spool import Spool
 
-log = logging.getLogger(__name__)
-
 # Longer texts are cut and say so; their hash is of the whole.
 MAX_TEXT = 1 << 16
 # How many bind values of a request, and how much of all of them together.
 MAX_PARAMETERS, MAX_PARAMETER_BYTES = 1_000, 1 << 15
 MAX_WORDS = 500
-# Requests of one session whose duration is measured at a time.
-_MAX_OPEN = 1_024
+# Of requests that have ended and are not written yet.
+_MAX_WAITING = 1_000
 # A message keeps what was ever assigned to its fields: after as many bytes it is made anew.
 _RENEW_AFTER = 1 << 16
 _OWN_BYTES = 100
@@ -66,15 +62,16 @@ class _Encoder:
         request.number = number
         request.text = text
         request.text_length = length
-        request.sha256 = digest
-        if parameters or request.parameters:
+        if digest or parameters:
+            request.sha256 = digest
             request.parameters[:] = parameters
             request.parameters_cut = parameters_cut
-            self._used += MAX_PARAMETER_BYTES
+            self._used = _RENEW_AFTER  # it is not used again
         return record.SerializeToString()
 
     def completed(
         self,
+        moment: int,
         session_id: str,
         number: int,
         microseconds: int,
@@ -89,7 +86,7 @@ class _Encoder:
         if self._used > _RENEW_AFTER:
             self._renew()
         record, at, request = self._completed
-        at.seconds, at.nanos = divmod(time.time_ns(), _NANOSECONDS)
+        at.seconds, at.nanos = divmod(moment, _NANOSECONDS)
         record.session_id = session_id
         request.number = number
         request.microseconds = microseconds
@@ -106,6 +103,12 @@ class _Encoder:
         return record.SerializeToString()
 
 
+# A request that is under way: its number in the session, and the moment at which it began.
+Begun = tuple[int, int]
+# Arguments of `_Encoder.completed`.
+_Completed = tuple[int, str, int, int, int | None, int, int, str, str, bytes]
+
+
 class RequestLog:
     """The log of one process, for all its threads. `spool` and `encoder` are for who holds `lock`."""
 
@@ -114,6 +117,7 @@ class RequestLog:
         self.encoder = _Encoder()
         # A segment has one order, and the front and the relay thread both write.
         self.lock = threading.Lock()
+        self._completed: deque[_Completed] = deque()
 
     @classmethod
     def begin(cls, run: Path, config: Config) -> "RequestLog":
@@ -136,32 +140,44 @@ class RequestLog:
     @property
     def is_idle(self) -> bool:
         """Whether `flush` has nothing to do."""
-        return self.spool.is_idle
+        return not self._completed and self.spool.is_idle
+
+    def add_completed(self, *told: *_Completed) -> None:
+        """On disk with the next `flush`."""
+        self._completed.append(told)
+        if len(self._completed) >= _MAX_WAITING:
+            self.flush()
 
     def flush(self) -> None:
         """To be called every few milliseconds; it costs nothing when there is nothing to do."""
-        if self.spool.is_idle:
+        if self.is_idle:
             return
         with self.lock:
+            self.encode_completed()
             self.spool.flush()
+
+    def encode_completed(self) -> None:
+        """For who holds `lock`."""
+        waiting, encode, add = self._completed, self.encoder.completed, self.spool.add
+        while waiting:
+            add(encode(*waiting.popleft()))
 
     def close(self) -> None:
         with self.lock:
+            self.encode_completed()
             self.spool.close()
 
 
 class SessionLog:
     """The log of one session. `started` and `request` raise SpoolUnavailable: then nothing may go on."""
 
-    __slots__ = ("_begun", "_has_ended", "_log", "requests", "session_id")
+    __slots__ = ("_has_ended", "_log", "requests", "session_id")
 
     def __init__(self, log: RequestLog, session_id: str) -> None:
         self._log = log
         self.session_id = session_id
         self.requests = 0
         self._has_ended = False
-        # When each request began that is under way.
-        self._begun: dict[int, int] = {}
 
     def started(
         self,
@@ -190,42 +206,32 @@ class SessionLog:
             self._log.spool.write(_stamped(record))
 
     def request(
-        self,
-        text: bytes,
-        *,
-        length: int | None = None,
-        digest: bytes | None = None,
-        parameters: Sequence[bytes] = (),
-    ) -> int:
-        """The number of a request that is about to be sent.
+        self, text: bytes, *, length: int = 0, digest: bytes = b"", parameters: Sequence[bytes] = ()
+    ) -> Begun:
+        """Of a request that is about to be sent; for `completed`.
 
-        Who has only the beginning of a text says how long all of it is, and gives the digest to `completed`.
+        Who has only the beginning of a text says how long all of it is, and its digest here or with `completed`. That
+        of a whole text is calculated by who reads the log.
         """
-        number = self.requests + 1
-        if length is None:
-            length = len(text)
-        if digest is None:
-            digest = hashlib.sha256(text).digest() if length == len(text) else b""
+        length = length or len(text)
         if len(text) > MAX_TEXT:
+            digest = digest or hashlib.sha256(text).digest()
             text = text[:MAX_TEXT]
         cut = False
         if parameters:
             parameters, cut = _bounded(parameters)
+        number = self.requests + 1
         log = self._log
         with log.lock:
             log.spool.write(
                 log.encoder.started(self.session_id, number, text, length, digest, parameters, cut)
             )
         self.requests = number
-        begun = self._begun
-        begun[number] = time.monotonic_ns()
-        if len(begun) > _MAX_OPEN:
-            del begun[next(iter(begun))]
-        return number
+        return number, time.monotonic_ns()
 
     def completed(
         self,
-        number: int,
+        begun: Begun,
         *,
         rows: int | None = None,
         bytes_sent: int = 0,
@@ -234,17 +240,14 @@ class SessionLog:
         error: str = "",
         digest: bytes = b"",
     ) -> None:
-        now = time.monotonic_ns()
-        took = (now - self._begun.pop(number, now)) // 1_000
+        number, since = begun
+        took = (time.monotonic_ns() - since) // 1_000
         if len(result) > MAX_WORDS or len(error) > MAX_WORDS:
             result, error = result[:MAX_WORDS], error[:MAX_WORDS]
-        log = self._log
-        with log.lock:
-            log.spool.add(
-                log.encoder.completed(
-                    self.session_id, number, took, rows, bytes_sent, bytes_received, result, error, digest
-                )
-            )
+        now = time.time_ns()
+        self._log.add_completed(
+            now, self.session_id, number, took, rows, bytes_sent, bytes_received, result, error, digest
+        )
 
     def refused(
         self,
@@ -291,17 +294,9 @@ class SessionLog:
             ),
         )
         with self._log.lock:
+            self._log.encode_completed()
             self._log.spool.add(_stamped(record))
             self._log.spool.flush()
-
-
-def decoded(records: Iterable[bytes]) -> Iterator[pb.Record]:
-    """Those that can be read. One that cannot would stand in the way of all that come after it, for ever."""
-    for record in records:
-        try:
-            yield pb.Record.FromString(record)
-        except DecodeError:
-            log.error("A record of %d bytes in the request log cannot be read, and is left out.", len(record))
 
 
 def _stamped(record: pb.Record) -> bytes:

@@ -134,23 +134,23 @@ class Spool:
 
     def write(self, record: bytes) -> None:
         """On disk when this returns, with all that is pending. SpoolUnavailable if it cannot be, unless relaxed."""
-        pending = self._pending
-        pending.append(framed(record))
+        pending, data = self._pending, framed(record)
+        pending.append(data)
         try:
             if self.problem:
                 self._look_again()
-            self._append(b"".join(pending), spare=False)
+            self._append(data if len(pending) == 1 else b"".join(pending), spare=False)
         except OSError as error:
             pending.pop()
             self._complain(error)
             self.lost += not self._strict
             if self._strict:
                 raise SpoolUnavailable(self.problem) from None
-        else:
-            pending.clear()
-            self._pending_bytes = 0
-            if self.problem:
-                self._all_is_well()
+            return
+        pending.clear()
+        self._pending_bytes = 0
+        if self.problem:
+            self._all_is_well()
 
     def add(self, record: bytes) -> None:
         """On disk with the next `write` or `flush`. Of those that cannot be written, the oldest are given up."""

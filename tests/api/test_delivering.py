@@ -51,7 +51,7 @@ def records(account_id: str, resource_id: str, *texts: bytes) -> list[records_pb
 
 
 async def deliver(worker: SimulatedWorker, *told: records_pb2.Record) -> None:
-    request = v1.DeliverRecordsRequest(records=told)
+    request = v1.DeliverRecordsRequest(records=[record.SerializeToString() for record in told])
     await worker.stub.DeliverRecords(request, metadata=worker.metadata("DeliverRecords", request))
 
 
@@ -177,8 +177,8 @@ def test_without_a_proof_nothing_is_stored(ground: Ground):
         await worker.register()
         for metadata in ((), worker.metadata("Heartbeat", v1.WorkerReport())):
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                told = v1.DeliverRecordsRequest(records=records("a-1", "rs-1", b"SELECT 1"))
-                await worker.stub.DeliverRecords(told, metadata=metadata)
+                told = [record.SerializeToString() for record in records("a-1", "rs-1", b"SELECT 1")]
+                await worker.stub.DeliverRecords(v1.DeliverRecordsRequest(records=told), metadata=metadata)
             assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
         await asyncio.sleep(0)
 

@@ -185,9 +185,9 @@ def test_a_string_that_is_none_is_refused_as_no_call(ground: Ground, caplog: pyt
     async def scene(ground: Ground) -> None:
         worker = await joined(ground)
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{ground.port}")
-        call: Any = channel.unary_unary("/sdm.contract.v1.Workers/DeliverRecords")
+        call: Any = channel.unary_unary("/sdm.contract.v1.Workers/ReportHealth")
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await call(raw, metadata=worker.metadata("DeliverRecords", v1.DeliverRecordsRequest()))
+            await call(raw, metadata=worker.metadata("ReportHealth", v1.ReportHealthRequest()))
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         await channel.close()
 

@@ -26,6 +26,7 @@ from sdm.contract import proof, reasons, ticket
 from sdm.contract.endings import Ending
 from sdm.contract.keys import SecretKey
 from sdm.contract.reasons import Reason
+from sdm.contract.records import decoded
 from sdm.contract.v1 import workers_pb2 as pb
 from sdm.contract.v1.records_pb2 import Record
 from sdm.contract.v1.workers_pb2_grpc import WorkersServicer, add_WorkersServicer_to_server
@@ -289,7 +290,7 @@ class ControlPlane(WorkersServicer):
         self, request: pb.DeliverRecordsRequest, context: Any
     ) -> pb.DeliverRecordsResponse:
         await self._begin("DeliverRecords", context)
-        self.records.extend(request.records)
+        self.records.extend(decoded(request.records))
         return pb.DeliverRecordsResponse()
 
     async def ListTargets(self, request: pb.ListTargetsRequest, context: Any) -> pb.ListTargetsResponse:

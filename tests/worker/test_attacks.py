@@ -340,5 +340,5 @@ def test_a_record_that_nobody_can_read_does_not_keep_back_the_others(
     os.close(run.lock)
     worker, _ = started(start, plane, SDM_RELAY_LOG_STORAGE="stdout")
     until(lambda: len(plane.records) == 2)
-    assert "cannot be read, and is left out" in worker.log
+    assert "2 of 4 records of the request log cannot be read, and are left out" in worker.log
     assert worker.metric("sdm_worker_process_restarts_total") == 0

@@ -124,7 +124,7 @@ class RequestStarted(_message.Message):
     text_length: _builtins.int
     """Of the whole text, in bytes; more than there is when `text` is cut."""
     sha256: _builtins.bytes
-    """Of the whole text; empty when it went on before all of it was there."""
+    """Of the whole text, where `text` is cut; empty when it went on before all of it was there."""
     parameters_cut: _builtins.bool
     """There were more of them, or longer ones."""
     @_builtins.property

@@ -43,6 +43,8 @@ SMALL = 4096
 _HEADER = 5
 _header = struct.Struct("!BI").unpack_from
 _COPY_DATA, _QUERY, _PARSE = b"dQP"
+# A look into an Enum costs as much as a call.
+_A_QUERY, _A_PREPARE, _AN_EXECUTE, _A_CALL = Kind
 
 
 @dataclass(slots=True)
@@ -88,6 +90,8 @@ class Requests:
 
     def __init__(self, *, text_limit: int = TEXT_LIMIT, values: bool = False) -> None:
         self.pending = Pending()
+        self.terminated = False
+        """the client has said goodbye"""
         self._text_limit = text_limit
         self._values = values
         self._events: list[Event] = []
@@ -115,7 +119,7 @@ class Requests:
             ord("f"): (MAX_SMALL_MESSAGE, self._copy_failed),
             ord("D"): (MAX_SMALL_MESSAGE, _pass),
             ord("H"): (MAX_SMALL_MESSAGE, _pass),
-            ord("X"): (MAX_SMALL_MESSAGE, _pass),
+            ord("X"): (MAX_SMALL_MESSAGE, self._terminate),
         }
 
     @property
@@ -131,6 +135,9 @@ class Requests:
         at, size = 0, len(data)
         if size <= SMALL:
             data = bytes(data)
+            # Nearly always it is one query, and nothing else.
+            if size > _HEADER and not (self._held or self._left) and _header(data) == (_QUERY, size - 1):
+                return [self._new_query(data, _HEADER)]
         while at < size:
             if self._left:
                 at = self._skip(data, at)
@@ -203,7 +210,7 @@ class Requests:
         name, rest = (b"", body) if kind == _QUERY else _split(body)
         text = _LongText(self._text_limit)
         text.feed(rest)
-        request = self._new(Kind.QUERY if kind == _QUERY else Kind.PREPARE, None)
+        request = self._new(_A_QUERY if kind == _QUERY else _A_PREPARE, None)
         request.statement = name[:MAX_NAME]
         self._long = request, text
 
@@ -228,7 +235,7 @@ class Requests:
     def _accept(self, request: Request) -> None:
         """A statement's text is complete."""
         self.pending.append(request)
-        if request.kind is Kind.PREPARE:
+        if request.kind is _A_PREPARE:
             request.written = request.returned = False
             self._statements.add(request.statement, request)
             self._unexecuted.append(request)
@@ -245,11 +252,17 @@ class Requests:
         return Text(body[start : start + self._text_limit], size, hashlib.sha256(body[start:end]).hexdigest())
 
     def _query(self, body: bytes, _whole: bool) -> None:
-        self._accept(self._new(Kind.QUERY, self._text(body)))
+        self._events.append(self._new_query(body, 0))
+
+    def _new_query(self, data: bytes, start: int) -> Request:
+        self._count += 1
+        request = Request(self._count, _A_QUERY, self._text(data, start))
+        self.pending.append(request)
+        return request
 
     def _parse(self, body: bytes, _whole: bool) -> None:
         name, _ = _split(body)
-        request = self._new(Kind.PREPARE, self._text(body, len(name) + 1))
+        request = self._new(_A_PREPARE, self._text(body, len(name) + 1))
         request.statement = name[:MAX_NAME]
         self._accept(request)
 
@@ -276,7 +289,7 @@ class Requests:
             text, prepared.written = prepared.text, True
         request = Request(
             self._count,
-            Kind.EXECUTE,
+            _AN_EXECUTE,
             text,
             portal.statement,
             portal.values,
@@ -299,7 +312,7 @@ class Requests:
             self._portals.pop(name[:MAX_NAME], None)
 
     def _call(self, body: bytes, _whole: bool) -> None:
-        request = self._new(Kind.CALL, None)
+        request = self._new(_A_CALL, None)
         request.function = int.from_bytes(body[:4])
         self._accept(request)
 
@@ -313,6 +326,9 @@ class Requests:
         self._events.append(CopyIn(self._count, self._copied, failed))
         self._copied = 0
         self.pending.end_copy()
+
+    def _terminate(self, _body: bytes, _whole: bool) -> None:
+        self.terminated = True
 
     def _write_unexecuted(self) -> None:
         """What was parsed and not executed in this piece is written for itself: no text passes without a record."""
@@ -328,7 +344,7 @@ def _unknown(kind: int) -> tuple[int, Callable[[bytes, bool], None]]:
 
 
 def _pass(_body: bytes, _whole: bool) -> None:
-    """Describe, Flush, Terminate: of no interest here."""
+    """Describe, Flush: of no interest here."""
 
 
 def _split(body: bytes) -> tuple[bytes, bytes]:

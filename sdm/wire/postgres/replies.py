@@ -14,6 +14,7 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sdm.wire.postgres.errors import Report, parse_report
 from sdm.wire.postgres.frames import SMALL, Buffer
@@ -36,7 +37,8 @@ _ERROR = re.compile(b"E(\0\0..)S[A-Z]", re.DOTALL)
 _SUSPENDED = b"s\0\0\0\4"
 # What says nothing about results. "H" and "T" to "d" are what comes before rows, and rows.
 _PASSED = frozenset(b"23ADHKNRSTVcdntv")
-_ENDED_BY_READY = frozenset({Kind.QUERY, Kind.CALL})
+# A look into an Enum costs as much as a call.
+_QUERY, _PREPARE, _EXECUTE, _CALL = Kind
 
 
 @dataclass(slots=True)
@@ -167,19 +169,17 @@ class Replies:
 
     def _parsed(self, _body: bytes) -> None:
         request = self._pending.first
-        if request is not None and request.kind is Kind.PREPARE:
+        if request is not None and request.kind is _PREPARE:
             self._pending.popleft()
             self._end(Result(request))
 
     def _complete(self, body: bytes) -> None:
         self._pending.copying = False
-        tag = body[:-1].decode("ascii", errors="replace")
-        number = tag.rpartition(" ")[2]
-        rows = min(int(number), MAX_ROWS) if number.isdecimal() and len(number) < 20 else None
+        tag, rows = _read_tag(body)
         request = self._answered()
         if request is None:
             return
-        if request.kind is Kind.EXECUTE:
+        if request.kind is _EXECUTE:
             self._executed = self._pending.popleft()
             self._end(Result(request, tag, rows))
             return
@@ -191,7 +191,7 @@ class Replies:
     def _suspended(self, _body: bytes) -> None:
         """An Execute that wanted that many rows has got them, and there are more."""
         request = self._answered()
-        if request is not None and request.kind is Kind.EXECUTE:
+        if request is not None and request.kind is _EXECUTE:
             self._executed = self._pending.popleft()
             self._end(Result(request, rows=request.max_rows))
 
@@ -200,9 +200,11 @@ class Replies:
         pending = self._pending
         while pending:
             request = pending[0]
-            if request is not None and request.kind is not Kind.PREPARE:
+            if request is not None and request.kind is not _PREPARE:
                 return request
             pending.popleft()
+            if request is not None:
+                self._end(Result(request))
         return None
 
     def _failed(self, body: bytes) -> None:
@@ -210,7 +212,7 @@ class Replies:
         request = self._pending.first
         if request is None:
             self._results.append(Result(self._executed, error=report))
-        elif request.kind in _ENDED_BY_READY:
+        elif _is_ended_by_ready(request):
             self._outcome.error = report
         else:
             self._skip_to_sync(report)
@@ -233,7 +235,7 @@ class Replies:
             request = self._pending.popleft()
             if request is None:
                 break
-            if request.kind in _ENDED_BY_READY:
+            if _is_ended_by_ready(request):
                 self._outcome.request = request
                 self._results.append(self._outcome)
                 break
@@ -246,3 +248,15 @@ class Replies:
     def _end(self, result: Result) -> None:
         if result.request is None or result.request.returned:
             self._results.append(result)
+
+
+def _is_ended_by_ready(request: Request) -> bool:
+    return request.kind is _QUERY or request.kind is _CALL
+
+
+@lru_cache(maxsize=256)
+def _read_tag(body: bytes) -> tuple[str, int | None]:
+    """A command's tag, and the rows that it names."""
+    tag = body[:-1].decode("ascii", errors="replace")
+    number = tag.rpartition(" ")[2]
+    return tag, min(int(number), MAX_ROWS) if number.isdecimal() and len(number) < 20 else None

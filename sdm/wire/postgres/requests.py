@@ -82,6 +82,8 @@ class Request:
     """Whether the text went to the log; for PREPARE"""
     returned: bool = True
     """Whether the request itself did, so that its result is wanted; for PREPARE"""
+    mark: tuple[int, int] | None = None
+    """by which the log knows it, until it has ended"""
 
 
 @dataclass(slots=True)

@@ -24,7 +24,6 @@ from sdm.control_plane.refusals import ControlError
 from sdm.pki import profiles
 from sdm.worker.config import Config
 from sdm.worker.control.calls import Calls, Me
-from sdm.worker.records import decoded
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ class Membership:
 
     async def deliver_records(self, records: Sequence[bytes]) -> None:
         calls, me = self._stands()
-        await calls.deliver_records(me, pb.DeliverRecordsRequest(records=decoded(records)))
+        await calls.deliver_records(me, pb.DeliverRecordsRequest(records=records))
 
     def _stands(self) -> tuple[Calls, Me]:
         if self._standing is None or self.me is None:

@@ -16,6 +16,7 @@ from sdm.wire.http.bodies import Body
 from sdm.wire.http.heads import Field, HeadReader, HttpError, RequestHead, ResponseHead
 from sdm.worker.protocols.http.connection import Connection, SiteLost
 from sdm.worker.protocols.http.site import site_of
+from sdm.worker.records import Begun
 from sdm.worker.sessions.session import Client, Session, SessionCut
 from sdm.worker.spool import SpoolUnavailable
 from sdm.worker.upstream import Unreachable
@@ -30,7 +31,7 @@ class _Request:
     head: RequestHead
     body: Body
     path: bytes
-    number: int
+    begun: Begun
     sent: int = 0
     received: int = 0
     is_logged: bool = False
@@ -100,8 +101,8 @@ class Conversation:
         except HttpError as error:
             await self._apologise(HTTPStatus(error.status), str(error))
             raise _Over(Ending.PROTOCOL, str(error)) from None
-        number = self._session.log.request(head.method + b" " + path)
-        request = _Request(head, body, path, number)
+        begun = self._session.log.request(head.method + b" " + path)
+        request = _Request(head, body, path, begun)
         try:
             return await self._exchange(request)
         except BaseException:
@@ -293,7 +294,7 @@ class Conversation:
         self._sent += request.sent
         self._received += request.received
         self._session.log.completed(
-            request.number,
+            request.begun,
             bytes_sent=request.sent,
             bytes_received=request.received,
             result=result,

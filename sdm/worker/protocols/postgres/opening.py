@@ -149,11 +149,11 @@ def _canceler(session: Session, found: ServerSession, framer: Framer) -> Callabl
 
 async def _cancel(session: Session, key: CancelKey) -> Outcome:
     try:
-        number = session.log.request(b"-- cancel what process %d does" % key.process_id)
+        begun = session.log.request(b"-- cancel what process %d does" % key.process_id)
     except SpoolUnavailable:
         raise _Over(Ending.LOG_UNAVAILABLE) from None
     await canceling.cancel(session.target, canceling.masked(key, session.lease))
-    session.log.completed(number)
+    session.log.completed(begun)
     await session.client.finish()
     return Outcome(Ending.CLIENT_LEFT, "A query was canceled.")
 
