@@ -13,6 +13,7 @@ from sdm.client.tunnel import TunnelFailed
 from sdm.contract.endings import Ending
 from sdm.contract.reasons import Reason
 from sdm.control_plane.refusals import ControlError
+from sdm.transport.relay.ends import End
 from sdm.transport.relay.handoff import HandOff, Outcome
 from sdm.transport.relay.loop import Relay
 from sdm.transport.streams import Stream
@@ -138,7 +139,7 @@ class Listener:
         self.note(None)
         self._join(local.detach(), tunnel.detach(), early)
 
-    def _join(self, local: socket.socket, tunnel: socket.socket, early: bytes) -> None:
+    def _join(self, local: End, tunnel: End, early: bytes) -> None:
         key, loop = f"{self.entry.resource_id}/{next(_numbers)}", asyncio.get_running_loop()
 
         def ended(outcome: Outcome) -> None:

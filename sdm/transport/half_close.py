@@ -5,7 +5,7 @@
 
 import _ssl
 import ctypes
-import ssl
+from typing import Any
 
 # The OpenSSL that `ssl` is linked with, found through its extension module.
 _openssl = ctypes.CDLL(getattr(_ssl, "__file__", None))
@@ -23,24 +23,27 @@ _HEAD = object.__basicsize__
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 
 
-def send_close_notify(sock: ssl.SSLSocket) -> bool:
+# OpenSSL's half of an `ssl.SSLSocket`, which that has as its `_sslobj`.
+Tls = Any
+
+
+def send_close_notify(tls: Tls) -> bool:
     """False when it has to be tried again, once there is room. The peer's data can still be read afterwards."""
-    tls = _pointer(sock)
+    pointer = _pointer(tls)
     _openssl.ERR_clear_error()
     # Called once it sends; twice it would wait, and read.
-    result = _openssl.SSL_shutdown(tls)
-    again = result < 0 and _openssl.SSL_get_error(tls, result) == _SSL_ERROR_WANT_WRITE
+    result = _openssl.SSL_shutdown(pointer)
+    again = result < 0 and _openssl.SSL_get_error(pointer, result) == _SSL_ERROR_WANT_WRITE
     _openssl.ERR_clear_error()
     if result < 0 and not again:
         raise BrokenPipeError("the connection is gone")
     return not again
 
 
-def _pointer(sock: ssl.SSLSocket) -> int:
-    """The SSL of `sock`: the second field of the object beneath, after the head that all objects have."""
-    inner = sock._sslobj  # type: ignore[attr-defined]
-    pointer = ctypes.c_void_p.from_address(id(inner) + _HEAD + _POINTER).value
-    context = ctypes.c_void_p.from_address(id(inner.context) + _HEAD).value
+def _pointer(tls: Tls) -> int:
+    """The SSL of `tls`: the second field of the object, after the head that all objects have."""
+    pointer = ctypes.c_void_p.from_address(id(tls) + _HEAD + _POINTER).value
+    context = ctypes.c_void_p.from_address(id(tls.context) + _HEAD).value
     if pointer is None or _openssl.SSL_get_SSL_CTX(pointer) != context:
         raise RuntimeError("this Python keeps its TLS connections in another form")
     return pointer

@@ -1,6 +1,6 @@
 """Non-blocking sockets, with or without TLS, for coroutines.
 
-`ssl.SSLSocket` on the descriptor itself: the event loop's own TLS transports take ten times the memory.
+OpenSSL on the descriptor itself: the event loop's own TLS transports take ten times the memory.
 """
 
 import asyncio
@@ -10,7 +10,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from sdm.transport.half_close import Tls
 from sdm.transport.readiness import READ, WRITE, readiness
+from sdm.transport.relay.ends import End, TlsEnd
 
 T = TypeVar("T")
 
@@ -27,11 +29,12 @@ _AHEAD = 2048
 class Stream:
     """Bytes from and to one peer. Deadlines are the caller's."""
 
-    __slots__ = ("_readiness", "_socket", "_watched")
+    __slots__ = ("_readiness", "_socket", "_tls", "_watched")
 
     def __init__(self, sock: socket.socket) -> None:
         self._readiness = readiness()
         self._socket = sock
+        self._tls: Tls | None = None
         # For what: whoever has waited once waits again.
         self._watched = 0
 
@@ -60,30 +63,32 @@ class Stream:
 
     def receive(self, limit: int) -> Awaitable[bytes]:
         """At least a byte, or nothing at the end."""
-        return self._retry(self._socket.recv, limit)
+        return self._retry(self._read, limit)
 
     def send_now(self, data: bytes) -> bytes:
         """What the peer does not take at once; it has to be sent next."""
         try:
-            return data[self._socket.send(data) :]
+            return data[self._write(data) :]
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
             return data
 
     async def send(self, data: bytes) -> None:
         while data:
-            data = data[await self._retry(self._socket.send, data, writes=True) :]
+            data = data[await self._retry(self._write, data, writes=True) :]
 
     async def start_tls(self, context: ssl.SSLContext, *, server_hostname: str | None = None) -> bool:
         """Shake hands, as the server unless the server's name is given; whether an earlier session was resumed."""
-        wrapped = context.wrap_socket(
-            self._socket,
-            server_side=server_hostname is None,
-            server_hostname=server_hostname,
-            do_handshake_on_connect=False,
-        )
-        self._socket = wrapped
-        await self._retry(wrapped.do_handshake)
-        return wrapped.session_reused or False
+        if server_hostname is None:
+            # All of an `SSLSocket` that is needed here: the rest of it asks the kernel eight things about the socket.
+            self._tls = context._wrap_socket(self._socket, True)  # type: ignore[attr-defined]
+        else:
+            wrapped = context.wrap_socket(
+                self._socket, server_hostname=server_hostname, do_handshake_on_connect=False
+            )
+            self._socket, self._tls = wrapped, wrapped._sslobj  # type: ignore[attr-defined]
+        tls = self._tls
+        await self._retry(tls.do_handshake)
+        return bool(tls.session_reused)
 
     def peer_address(self) -> str:
         # A listener for both families sees IPv4 peers in this form.
@@ -91,33 +96,44 @@ class Stream:
 
     def certificate(self) -> bytes | None:
         """What the peer has shown, in DER, checked or not."""
-        return self._socket.getpeercert(binary_form=True) if isinstance(self._socket, ssl.SSLSocket) else None
+        return self._tls.getpeercert(True) if self._tls is not None else None
 
     async def finish(self) -> None:
         """Say goodbye, and read what the peer still sends: closing on unread bytes would destroy our answer."""
-        if isinstance(self._socket, ssl.SSLSocket):
-            self._send_close_notify(self._socket)
+        if self._tls is not None:
+            # What the peer has on its way makes OpenSSL complain; we leave anyway.
+            with contextlib.suppress(ssl.SSLError, OSError):
+                self._tls.shutdown()
         self._socket.shutdown(socket.SHUT_WR)
         left = _LINGER_BYTES
         while left > 0 and (data := await self._retry(socket.socket.recv, self._socket, _CHUNK)):
             left -= len(data)
 
     def close(self) -> None:
+        self._tls = None
         self._socket.close()
 
-    def detach(self) -> socket.socket:
-        """The socket, for somebody else: this stream is over."""
-        given, self._socket = self._socket, _GIVEN_AWAY
+    def detach(self) -> End:
+        """The socket, for a relay: this stream is over."""
+        end = End(self._socket) if self._tls is None else TlsEnd(self._socket, self._tls)
         if self._watched:
-            self._readiness.forget(given.fileno())
+            self._readiness.forget(end.descriptor)
             self._watched = 0
-        return given
+        self._socket, self._tls = _GIVEN_AWAY, None
+        return end
 
-    @staticmethod
-    def _send_close_notify(wrapped: ssl.SSLSocket) -> None:
-        # What the peer has on its way makes OpenSSL complain; we leave anyway.
-        with contextlib.suppress(ssl.SSLError, OSError):
-            wrapped._sslobj.shutdown()  # type: ignore[attr-defined]
+    def _read(self, limit: int) -> bytes:
+        if self._tls is None:
+            return self._socket.recv(limit)
+        try:
+            data: bytes = self._tls.read(limit)
+        except ssl.SSLEOFError:
+            return b""  # the peer has closed without a word
+        return data
+
+    def _write(self, data: bytes) -> int:
+        sent: int = self._socket.send(data) if self._tls is None else self._tls.write(data)
+        return sent
 
     async def _retry(self, operation: Callable[..., T], *arguments: object, writes: bool = False) -> T:
         while True:

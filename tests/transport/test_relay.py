@@ -11,6 +11,7 @@ import pytest
 
 from sdm.contract.endings import Ending
 from sdm.transport.half_close import send_close_notify
+from sdm.transport.relay.ends import End, TlsEnd
 from sdm.transport.relay.handoff import Framer, HandOff, Opaque, Outcome, SessionOver
 from sdm.transport.relay.loop import BUFFER, Relay
 from tests.worker.control_plane import client_context, host_pair
@@ -77,8 +78,11 @@ def join(request: pytest.FixtureRequest, relay: Relay, tmp_path: Path) -> Iterat
         for sock in (ours, upstream):
             sock.setblocking(False)
         ends = Ends(client, server)
-        handoff = HandOff(upstream, framer or Opaque(), from_client, from_upstream)
-        relay.begin(f"session {len(opened)}", ours, handoff, ends.outcomes.append)
+        end = End(ours)
+        if isinstance(ours, ssl.SSLSocket):
+            end = TlsEnd(ours, ours._sslobj)  # type: ignore[attr-defined]
+        handoff = HandOff(End(upstream), framer or Opaque(), from_client, from_upstream)
+        relay.begin(f"session {len(opened)}", end, handoff, ends.outcomes.append)
         return ends
 
     yield one
@@ -110,7 +114,7 @@ def shaken(
 def end_of(sock: socket.socket) -> None:
     """No more from this side; the other may go on."""
     if isinstance(sock, ssl.SSLSocket):
-        assert send_close_notify(sock)
+        assert send_close_notify(sock._sslobj)  # type: ignore[attr-defined]
         return
     sock.shutdown(socket.SHUT_WR)
 

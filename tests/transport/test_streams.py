@@ -143,7 +143,7 @@ def test_a_socket_that_was_given_away_is_watched_by_its_next_owner_alone(run: Ru
             received.cancel()
             given = stream.detach()
             stream.close()
-            received = await waiting(Stream(given).receive(100))
+            received = await waiting(Stream(given.sock).receive(100))
             peer.send(b"word")
             assert await received == b"word"
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sdm.transport.relay.ends import End, TlsEnd
 from sdm.transport.relay.handoff import HandOff
 from sdm.transport.relay.loop import Relay
 from tests.worker.clients import Person
@@ -43,7 +44,8 @@ class Forwarding:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._count += 1
-        self._relay.begin(str(self._count), local, HandOff(tunnel), lambda outcome: None)
+        upstream = TlsEnd(tunnel, tunnel._sslobj)  # type: ignore[attr-defined]
+        self._relay.begin(str(self._count), End(local), HandOff(upstream), lambda outcome: None)
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)

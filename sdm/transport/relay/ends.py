@@ -7,7 +7,7 @@ the peer is lost.
 import socket
 import ssl
 
-from sdm.transport.half_close import send_close_notify
+from sdm.transport.half_close import Tls, send_close_notify
 
 BLOCKED = -1
 # What TLS puts into one record at most. A peer that fills less than this has probably no more for now.
@@ -60,12 +60,10 @@ class End:
 class TlsEnd(End):
     __slots__ = ("_over", "_read", "_tls", "_write", "has_more", "wants_write")
 
-    sock: ssl.SSLSocket
-
-    def __init__(self, sock: ssl.SSLSocket) -> None:
+    def __init__(self, sock: socket.socket, tls: Tls) -> None:
         super().__init__(sock)
-        # Beneath `SSLSocket.read`, which takes a connection that was cut off for one that was ended.
-        self._tls = sock._sslobj  # type: ignore[attr-defined]
+        # Not an `SSLSocket`, which takes a connection that was cut off for one that was ended.
+        self._tls = tls
         self._read = self._tls.read
         self._write = self._tls.write
         self._over = False
@@ -111,12 +109,4 @@ class TlsEnd(End):
 
     def say_end(self) -> bool:
         """The peer may go on sending: its bytes are read after this as before."""
-        if not send_close_notify(self.sock):
-            return False
-        # Of the class below: that of `SSLSocket` forgets TLS.
-        socket.socket.shutdown(self.sock, socket.SHUT_WR)
-        return True
-
-
-def end_of(sock: socket.socket) -> End:
-    return TlsEnd(sock) if isinstance(sock, ssl.SSLSocket) else End(sock)
+        return send_close_notify(self._tls) and super().say_end()

@@ -1,11 +1,11 @@
 """What a coroutine gives away when a session's start-up is over."""
 
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from sdm.contract.endings import Ending
+from sdm.transport.relay.ends import End
 
 
 class SessionOver(Exception):
@@ -82,7 +82,7 @@ class Outcome:
 class HandOff:
     """From now on both sockets are the relay's. Nothing of them may be watched by an event loop any more."""
 
-    upstream: socket.socket
+    upstream: End
     framer: Framer = OPAQUE
     # What was received and has not been looked at by the framer.
     from_client: bytes = b""

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Protocol
 
 from sdm.contract.endings import Ending
-from sdm.transport.relay.ends import End, end_of
+from sdm.transport.relay.ends import End
 from sdm.transport.relay.handoff import HandOff
 from sdm.transport.relay.pair import Ended, Pair
 
@@ -71,7 +71,7 @@ class Relay:
     def start(self) -> None:
         self._thread.start()
 
-    def begin(self, key: str, client: socket.socket, handoff: HandOff, ended: Ended) -> None:
+    def begin(self, key: str, client: End, handoff: HandOff, ended: Ended) -> None:
         """Relay until the end, of which `ended` is told in the relay's thread. `key` names it to `cut`."""
         self._want(lambda: self._begin(key, client, handoff, ended))
 
@@ -145,8 +145,8 @@ class Relay:
         if pair.deadline:
             self._impatient.add(pair)
 
-    def _begin(self, key: str, client: socket.socket, handoff: HandOff, ended: Ended) -> None:
-        pair = Pair(key, end_of(client), handoff, self._poll, ended)
+    def _begin(self, key: str, client: End, handoff: HandOff, ended: Ended) -> None:
+        pair = Pair(key, client, handoff, self._poll, ended)
         self._by_key[key] = pair
         for end in (pair.client, pair.upstream):
             self._pairs[end.descriptor] = (pair, end)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from sdm.contract.endings import Ending
-from sdm.transport.relay.ends import BLOCKED, End, end_of
+from sdm.transport.relay.ends import BLOCKED, End
 from sdm.transport.relay.handoff import HandOff, Outcome, SessionOver
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Pair:
     def __init__(self, key: str, client: End, handoff: HandOff, poll: select.epoll, ended: Ended) -> None:
         self.key = key
         self.client = client
-        self.upstream = end_of(handoff.upstream)
+        self.upstream = handoff.upstream
         self.sent = 0
         self.received = 0
         # When patience is over: with a cut, or with the side that has not ended. 0: it has no end.

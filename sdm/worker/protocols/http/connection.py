@@ -1,8 +1,8 @@
 """One connection to a site. What goes wrong on it is the site's: a SiteLost, never an OSError."""
 
 import asyncio
-import socket
 
+from sdm.transport.relay.ends import End
 from sdm.transport.streams import Stream
 from sdm.wire.http import heads
 from sdm.wire.http.heads import HeadReader, HttpError, ResponseHead
@@ -73,7 +73,7 @@ class Connection:
         """What came behind the head."""
         return self._reader.taken()
 
-    def detach(self) -> socket.socket:
+    def detach(self) -> End:
         return self._stream.detach()
 
     def close(self) -> None:
