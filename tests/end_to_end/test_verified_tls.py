@@ -27,7 +27,8 @@ WRONG = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
+# Of the package: tests in a browser come last, with others in between.
+@pytest.fixture(scope="package", autouse=True)
 def ledger(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     own, other = Authority(Kind.WORKER), Authority(Kind.WORKER)
     files = own.host(tmp_path_factory.mktemp("certificate"))
