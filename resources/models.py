@@ -52,6 +52,8 @@ class Resource(models.Model):
             models.Index(
                 fields=["cluster", "created_at", "id"], name="resource_cluster_created"
             ),  # by created
+            # Those of a cluster that have a tag: PostgreSQL merges it with that of the tags.
+            models.Index(fields=["cluster", "id", "name_folded"], name="resource_cluster_id"),
             models.Index(fields=["created_at", "id"], name="resource_created"),  # sort by created
             models.Index(fields=["hostname"], name="resource_hostname"),  # hostname:
             models.Index(fields=["kind", "name_folded", "id"], name="resource_kind"),  # type:

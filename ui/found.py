@@ -19,19 +19,24 @@ from ui.pagination import PAGE_SIZE, M, Page, Place
 FOUND_TO = 1_000
 # So many rows are looked at in the page's order before all that match are collected and sorted.
 NEAR = 2_000
+# So many are kept where finding can go on after it stopped to count.
+KEPT = 10_000
 
 _STATEMENT = """
 WITH found (name, field, tie, ahead) AS ({found}),
-total (number) AS (SELECT COUNT(*) FROM found),
+total (number) AS (SELECT COUNT(*) FROM (SELECT 1 FROM found LIMIT {many}) AS counted),
 way_0 (name) AS (SELECT name FROM found WHERE ahead AND {is_known} ORDER BY field {field}, tie {tie} LIMIT {size}),
 {ways}
 SELECT number, page.name FROM total LEFT JOIN ({names}) AS page ON 1 = 1"""
 _FEW = "(SELECT number FROM total) < {many}"
+_ALL_KEPT = """SELECT name FROM found WHERE ahead AND (SELECT COUNT(*) FROM found) < {kept}
+    ORDER BY field {field}, tie {tie} LIMIT {size}"""
+_COUNT = "(SELECT COUNT(*) FROM way_{})"
 _NAMES = "SELECT name FROM way_{}"
 # A limit says whether it is needed: databases look at that before the first row, and at conditions at each.
 _WAY = """way_{number} (name) AS (
-    SELECT {name} FROM ({rows}) AS rows LIMIT CASE
-        WHEN (SELECT number FROM total) = {many} AND (SELECT COUNT(*) FROM way_{before}) < {size} THEN {size} ELSE 0 END
+    SELECT * FROM ({rows}) AS rows LIMIT CASE
+        WHEN (SELECT number FROM total) = {many} AND {before} < {size} THEN {size} ELSE 0 END
 )"""
 
 
@@ -47,6 +52,8 @@ class Matches(Generic[M]):
     asked: QuerySet[M]
     # Whether it costs nothing to meet them in the order of the page.
     in_order: bool
+    # Whether finding can stop, and go on where it stopped (PostgreSQL), and does not begin otherwise for more rows.
+    resumes: bool
 
     def found(self, place: Place) -> QuerySet[M]:
         if self.in_order:
@@ -93,31 +100,41 @@ def _look(matches: Matches[M], place: Place, size: int) -> tuple[int, list[str]]
 
 def _composed(matches: Matches[M], place: Place, size: int) -> tuple[str, list[Any]]:
     way = place.way
-    columns = {
-        "found_name": F(matches.name),
-        "found_field": F(way.field),
-        "found_tie": F(way.unique),
-        "found_ahead": ExpressionWrapper(place.beyond or Value(True), BooleanField()),
+    terms = {
+        "many": FOUND_TO,
+        "kept": KEPT,
+        "size": size,
+        "field": "DESC" if way.descending else "ASC",
+        "tie": "DESC" if way.ties_descending else "ASC",
     }
-    found, params = _compiled(matches.found(place).annotate(**columns).values_list(*columns)[:FOUND_TO])
-    ways, name = [], connection.ops.quote_name(matches.name)
-    for number, rows in enumerate(matches.ways(place), 1):
-        sql, its_params = _compiled(rows.values_list(matches.name)[:size])
-        ways.append(
-            _WAY.format(number=number, before=number - 1, name=name, rows=sql, many=FOUND_TO, size=size)
-        )
-        params += its_params
+    ways = [_compiled(rows.values_list(matches.name)[:size]) for rows in matches.ways(place)]
+    if matches.resumes:
+        ways.insert(-1, (_ALL_KEPT.format(**terms), []))
+    found, params = _found(matches, place, KEPT if matches.resumes else FOUND_TO)
     statement = _STATEMENT.format(
+        **terms,
         found=found,
         # Many are but some of them, and the first of them only if they were met in order.
-        is_known="TRUE" if matches.in_order else _FEW.format(many=FOUND_TO),
-        field="DESC" if way.descending else "ASC",
-        tie="DESC" if way.ties_descending else "ASC",
-        size=size,
-        ways=",\n".join(ways),
+        is_known="TRUE" if matches.in_order else _FEW.format(**terms),
+        ways=",\n".join(
+            _WAY.format(
+                **terms, number=number, before=" + ".join(map(_COUNT.format, range(number))), rows=sql
+            )
+            for number, (sql, _) in enumerate(ways, 1)
+        ),
         names=" UNION ".join(map(_NAMES.format, range(len(ways) + 1))),
     )
-    return statement, params
+    return statement, sum((its_params for _, its_params in ways), params)
+
+
+def _found(matches: Matches[M], place: Place, limit: int) -> tuple[str, list[Any]]:
+    columns = {
+        "found_name": F(matches.name),
+        "found_field": F(place.way.field),
+        "found_tie": F(place.way.unique),
+        "found_ahead": ExpressionWrapper(place.beyond or Value(True), BooleanField()),
+    }
+    return _compiled(matches.found(place).annotate(**columns).values_list(*columns)[:limit])
 
 
 def _compiled(rows: QuerySet[Any, Any]) -> tuple[str, list[Any]]:

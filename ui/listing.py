@@ -62,17 +62,31 @@ def list_rows(
     unique = field if sort.column == default else ties.get(field, "pk")
     place: dict[str, Any] = {"field": field, "unique": unique, "descending": sort.descending}
     if reading.search.terms:
-        # SQLite has no index for a part of a name: it reads all names, soonest from their own index, in their order.
-        reads_names = connection.vendor == "sqlite" and reading.is_only_about(field)
-        asked = reading.apply_row_by_row(rows)
-        matches = Matches(sorts[default], rows, reading.apply(rows), asked, in_order=narrow or reads_names)
-        page = found_page(matches, request.GET, **place)
+        page = found_page(
+            _matches(rows, reading, name=sorts[default], field=field, narrow=narrow), request.GET, **place
+        )
     else:
         found = reading.apply(rows)
         total = _count(found.order_by(), counted_to)
         page = paginate(found, request.GET, **place, total=total, counted_to=counted_to)
     changes = best_changes(reading, rows, narrow=narrow) if page.total == 0 else []
     return Listing(text, reading, sort, page, changes)
+
+
+def _matches(rows: QuerySet[M], reading: Reading[M], *, name: str, field: str, narrow: bool) -> Matches[M]:
+    by_name = reading.is_only_about(name)
+    is_sqlite = connection.vendor == "sqlite"
+    return Matches(
+        name,
+        rows,
+        collected=reading.apply(rows),
+        asked=reading.apply_row_by_row(rows),
+        # SQLite has no index for a part of a name: it reads all names, soonest from their own index, in their order.
+        # And it has no other way to join than to ask each row.
+        in_order=is_sqlite and (narrow or (by_name and field == name)),
+        # To find the first by the index of parts of names costs PostgreSQL more than all that follow.
+        resumes=by_name and not is_sqlite,
+    )
 
 
 def _count(rows: QuerySet[M], counted_to: int | None) -> int:

@@ -60,9 +60,9 @@ def names(found: Listing[Cluster]) -> list[str]:
     "q", ["tags:Parity=odd", "tags:Half=last", "tags:Parity", "c1", "c tags:Half=last", "nowhere"]
 )
 @pytest.mark.parametrize(
-    ("many", "near"),
-    [(1_000, 2_000), (5, 20), (5, 2_000), (5, 1)],
-    ids=["named one by one", "walked, or collected", "walked to the end", "not walked"],
+    ("many", "near", "kept"),
+    [(1_000, 2_000, 10_000), (5, 20, 10_000), (5, 20, 8), (5, 2_000, 10_000), (5, 1, 10_000)],
+    ids=["few", "walked, kept or collected", "walked or collected", "walked to the end", "not walked"],
 )
 def test_pages_hold_every_match_once_and_in_order_there_and_back(
     clusters: list[Cluster],
@@ -71,9 +71,11 @@ def test_pages_hold_every_match_once_and_in_order_there_and_back(
     sort: str,
     many: int,
     near: int,
+    kept: int,
 ):
     monkeypatch.setattr(found, "FOUND_TO", many)
     monkeypatch.setattr(found, "NEAR", near)
+    monkeypatch.setattr(found, "KEPT", kept)
     field = CLUSTER_SORTS[sort.removeprefix("-")]
     tie = CLUSTER_TIES.get(field, "pk")
     prefix = "-" if sort.startswith("-") else ""
