@@ -19,22 +19,24 @@ class SessionOver(Exception):
 class Framer(Protocol):
     """Looks at the bytes that pass, for the log. It may keep none of them: the buffer is everybody's.
 
-    SessionOver keeps them from going on and ends the session.
+    SessionOver ends the session.
     """
 
-    @property
-    def full(self) -> bool:
-        """So much is under way that the client is left unread for now."""
+    # So much is under way that the client is left unread for now.
+    full: bool
 
     @property
     def client_left(self) -> bool:
         """It has said goodbye in its own protocol: whoever closes first, it was the client who left."""
 
     def client_bytes(self, data: memoryview) -> None:
-        """On their way to the resource. What is logged of them is written when this returns."""
+        """On their way to the resource. What is logged of them is written when this returns.
+
+        SessionOver keeps them here.
+        """
 
     def server_bytes(self, data: memoryview) -> None:
-        """On their way back. Has to be quick."""
+        """On their way back, or there already. Has to be quick."""
 
     def farewell(self, ending: Ending, message: str) -> bytes | None:
         """What tells the client why it is cut; None while it would end up within something else.

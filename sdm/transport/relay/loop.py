@@ -104,7 +104,8 @@ class Relay:
             if found is not None:
                 pair, end = found
                 pair.happened(end, mask, self._buffer)
-                self._look_after(pair)
+                if not pair.is_settled:
+                    self._look_after(pair)
             elif descriptor == self._bell:
                 os.eventfd_read(self._bell)
             elif descriptor in self._lingering:

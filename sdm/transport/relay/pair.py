@@ -44,6 +44,7 @@ class Pair:
         "_told",
         "client",
         "deadline",
+        "is_settled",
         "key",
         "lingers",
         "outcome",
@@ -72,6 +73,8 @@ class Pair:
         self._first: Ending | None = None
         self._cut: tuple[Ending, str] | None = None
         self._told = False
+        # Both sides are watched for what they say, and that is how it should be: nothing has to be looked after.
+        self.is_settled = False
 
     # --- What the loop calls ---
 
@@ -83,15 +86,15 @@ class Pair:
         for end in (self.client, self.upstream):
             # TLS may hold bytes that came before the poll watched.
             if self._reads(end):
-                self._guarded(self._pump, end, buffer)
+                self._pump(end, buffer)
         self._watch()
 
     def happened(self, end: End, mask: int, buffer: memoryview) -> None:
-        if mask != _READ:
+        if mask == _READ and self.is_settled:  # nearly always
+            self._pump(end, buffer)
+        else:
             self._happened(end, mask, buffer)
-        elif self._reads(end):  # nearly always
-            self._guarded(self._pump, end, buffer)
-        if not self._is_settled:
+        if not self.is_settled or end.has_more or end.wants_write or self._framer.full:
             self._watch()
 
     def _happened(self, end: End, mask: int, buffer: memoryview) -> None:
@@ -100,14 +103,14 @@ class Pair:
             self._guarded(self._flush, end)
         if mask & _TO_READ or (wrote and end.wants_write):
             if self._reads(end):
-                self._guarded(self._pump, end, buffer)
+                self._pump(end, buffer)
             elif mask & _ERROR:
                 self._lost(end)
 
     def go_on(self, buffer: memoryview) -> None:
         for end in (self.client, self.upstream):
             if end.has_more and self._reads(end):
-                self._guarded(self._pump, end, buffer)
+                self._pump(end, buffer)
         self._watch()
 
     @property
@@ -121,6 +124,7 @@ class Pair:
         if self.outcome is not None or self._cut is not None:
             return
         self._cut, self.deadline = (ending, message), monotonic() + within
+        self.is_settled = False
         if not self.upstream.heard_end:
             self._hurry()
         self._say_farewell()
@@ -143,14 +147,14 @@ class Pair:
         return not self.client.backlog
 
     def _pump(self, source: End, buffer: memoryview) -> None:
-        count = source.receive(buffer)
-        if count > 0:
-            self._pass_on(source, buffer[:count])
-        elif count != BLOCKED:
-            left = source is self.client or self._framer.client_left
-            self._first = self._first or (Ending.CLIENT_LEFT if left else Ending.RESOURCE_LEFT)
-            source.heard_end = True
-            self._pass_end_on(source)
+        try:
+            count = source.receive(buffer)
+            if count > 0:
+                self._pass_on(source, buffer[:count])
+            elif count != BLOCKED:
+                self._hear_end(source)
+        except Exception as error:  # noqa: BLE001  # sorted out there
+            self._failed(source, error)
 
     def _pass_on(self, source: End, data: memoryview) -> None:
         if source is self.client:
@@ -158,9 +162,11 @@ class Pair:
             self.sent += len(data)
             self._give(self.upstream, data)
         else:
-            self._framer.server_bytes(data)
+            # The client has its answer before we look at it.
             self.received += len(data)
             self._give(self.client, data)
+            if self.outcome is None:
+                self._framer.server_bytes(data)
         if self.deadline:
             self._move_on()
 
@@ -175,6 +181,7 @@ class Pair:
             return
         if count < len(data):
             target.backlog = memoryview(bytes(data[count:]))
+            self.is_settled = False
 
     def _flush(self, end: End) -> None:
         if end.backlog:
@@ -193,6 +200,13 @@ class Pair:
             self._be_patient()
 
     # --- Ends ---
+
+    def _hear_end(self, source: End) -> None:
+        left = source is self.client or self._framer.client_left
+        self._first = self._first or (Ending.CLIENT_LEFT if left else Ending.RESOURCE_LEFT)
+        source.heard_end = True
+        self.is_settled = False
+        self._pass_end_on(source)
 
     def _pass_end_on(self, source: End) -> None:
         """`source` has said its last; the other hears of it after all that came before."""
@@ -247,6 +261,7 @@ class Pair:
         if self.outcome is not None:
             return
         self.outcome = Outcome(ending, message, self.sent, self.received)
+        self.is_settled = False
         for end in (self.client, self.upstream):
             self._poll.unregister(end.descriptor)
             end.backlog = _NOTHING
@@ -281,28 +296,20 @@ class Pair:
             return
         try:
             act(end, *arguments)
-        except SessionOver as over:
-            self.cut(over.ending, str(over))
-        except OSError:
+        except Exception as error:  # noqa: BLE001  # sorted out there
+            self._failed(end, error)
+
+    def _failed(self, end: End, error: Exception) -> None:
+        if isinstance(error, SessionOver):
+            self.cut(error.ending, str(error))
+        elif isinstance(error, OSError):
             self._lost(end)
-        except Exception:
-            log.exception("A session ends by a fault of this worker's.")
+        else:
+            log.error("A session ends by a fault of this worker's.", exc_info=error)
             self._over(Ending.PROTOCOL, "The worker could not go on with this session.", goodbye=False)
 
-    @property
-    def _is_settled(self) -> bool:
-        """Both sides are watched for what they say, and that is how it should be."""
-        client, upstream = self.client, self.upstream
-        return (
-            client.mask == _READ
-            and upstream.mask == _READ
-            and self._first is None
-            and self._cut is None
-            and not (client.backlog or upstream.backlog or client.wants_write or upstream.wants_write)
-            and not self._framer.full
-        )
-
     def _watch(self) -> None:
+        """Let the poll tell what this session waits for."""
         if self.outcome is not None:
             return
         client, upstream = self.client, self.upstream
@@ -314,3 +321,5 @@ class Pair:
             if mask != end.mask:
                 end.mask = mask
                 self._poll.modify(end.descriptor, mask)
+        watched = client.mask == upstream.mask == _READ
+        self.is_settled = watched and not (self.deadline or client.has_more or upstream.has_more)
