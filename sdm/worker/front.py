@@ -52,7 +52,7 @@ _OTHER_DESCRIPTORS = 64
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    # Connections that have not had their answer. Each holds a socket, and some 23 kB once TLS has begun.
+    # Connections that have not had their answer. Each holds a socket, and some 22 kB once TLS has begun.
     pending: int = 4096
     # Seconds from the first byte due to the end of the handshake; for the request; for the goodbye.
     handshake: float = 10

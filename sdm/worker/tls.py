@@ -1,4 +1,4 @@
-"""TLS towards clients, through the standard library's `ssl`, and the two things of OpenSSL that it leaves out.
+"""TLS towards clients, through the standard library's `ssl`, and what it leaves out of OpenSSL.
 
 A client is *asked* for a certificate and its certificate is not judged during the handshake: a refused one would
 show as an opaque alert, and a health check with some certificate of its own would fail. Who wants to know whose
