@@ -20,6 +20,8 @@ class Forwarding:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listening.getsockname()[1]
         self._count = 0
+        # Whoever is on the way when it closes does not go through any more.
+        self._door, self._is_closed = threading.Lock(), False
         self._relay.start()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -43,13 +45,19 @@ class Forwarding:
         for sock in (local, tunnel):
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._count += 1
         upstream = TlsEnd(tunnel, tunnel._sslobj)  # type: ignore[attr-defined]
-        self._relay.begin(str(self._count), End(local), HandOff(upstream), lambda outcome: None)
+        with self._door:
+            if self._is_closed:
+                local.close()
+                return
+            self._count += 1
+            self._relay.begin(str(self._count), End(local), HandOff(upstream), lambda outcome: None)
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        with self._door:
+            self._is_closed = True
         self._relay.stop()
 
 
