@@ -165,11 +165,17 @@ def test_random_bytes_to_every_port_leave_nothing_behind(trusted: str, start: St
         return number
 
     disturb_for(NOISE_SECONDS / 3)  # what is made once, is made
-    open_before, before = descriptors(worker), worker.resident()
-    number = disturb_for(NOISE_SECONDS)
-    assert number > 20
+    open_before = descriptors(worker)
+    for left in reversed(range(5)):
+        before = worker.resident()
+        number = disturb_for(NOISE_SECONDS)
+        assert number > 20
+        kept = (worker.resident() - before) / number
+        # An allocator may take another piece of memory; it does not in each round, as something that leaks would.
+        if kept < 200:
+            break
+        assert left, f"seed {seed}: {kept:.0f} bytes of each connection stay behind"
     worker.until(lambda: descriptors(worker) == open_before)
-    assert worker.resident() - before < 4 * MB, f"seed {seed}, {number} connections"
     assert worker.metric("sdm_worker_process_restarts_total") == 0
     assert " error " not in worker.log, f"seed {seed}"
     assert "Traceback" not in worker.log
