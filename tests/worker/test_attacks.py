@@ -215,7 +215,7 @@ def test_who_comes_in_the_moment_of_a_change_does_not_stay(
         for comer in comers:
             comer.join(10)
         assert opened
-        assert all(ends(sock, 3) for sock in opened)
+        assert all(ends(sock, 10) for sock in opened)
         worker.until(lambda: worker.metric("sdm_worker_sessions") == 0)
         plane.endings.clear()
         plane.targets[resource] = target
