@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from sdm.transport.relay.ends import End, TlsEnd
 from sdm.transport.relay.handoff import HandOff
 from sdm.transport.relay.loop import Relay
 
@@ -101,7 +102,8 @@ def main(arguments: list[str]) -> None:
                 continue
             for sock in (local, tunnel):
                 sock.setblocking(False)
-            relay.begin(str(number), local, HandOff(tunnel, from_upstream=rest), lambda _: None)
+            upstream = TlsEnd(tunnel, tunnel._sslobj)  # type: ignore[attr-defined]  # what a relay moves bytes with
+            relay.begin(str(number), End(local), HandOff(upstream, from_upstream=rest), lambda _: None)
 
     threading.Thread(target=serve, daemon=True).start()
     print("listening", flush=True)
