@@ -51,8 +51,9 @@ class Listener:
         self._problem = ""
         # It was that the control plane is not heard: nothing of it is left when it is.
         self._is_outage = False
-        # Of the session that an administrator had ended when the last connection was made.
-        self._known_cut = ""
+        # Of the session that an administrator had ended when the last connection was made, or the port opened: what was
+        # disconnected meanwhile begins without what was wrong before.
+        self._known_cut = entry.cut_session_id
 
     @property
     def address(self) -> str:

@@ -383,6 +383,9 @@ def test_that_an_administrator_ended_the_session_is_shown_until_the_next_connect
     with dialled(sdm, "orders") as sock:
         assert said_back(sock, b"hello") == b"hello"
         assert sdm.resource("orders")["problem"] == ""
+    sdm.run("disconnect", "orders")
+    assert said not in sdm.run("connect", "orders").stdout
+    assert sdm.resource("orders")["problem"] == ""
 
 
 def test_nothing_is_left_of_an_outage_of_the_control_plane_when_it_is_over(
