@@ -1,5 +1,6 @@
 """What an error of a call means: the reason that the control plane gives, or that it could not be asked."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 from typing import TypeVar
@@ -47,11 +48,21 @@ class NoAnswer(ControlError):
 
 
 async def answer(call: Awaitable[R], name: str) -> R:
-    """What `call` gives; ControlError when it is refused or fails. `name` is the control plane's, for people."""
+    """What `call` gives; ControlError when it is refused or fails. `name` is the control plane's, for people.
+
+    Who closes a channel cancels the calls on it, and gRPC lets that look as if whoever waits for them were cancelled.
+    """
     try:
         return await call
     except aio.AioRpcError as error:
         raise refusal(error, name) from None
+    except aio.UsageError:  # it was closed before the call began
+        raise NoAnswer(_BROKE_OFF.format(name=name)) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise NoAnswer(_BROKE_OFF.format(name=name)) from None
 
 
 def refusal(error: aio.AioRpcError, name: str) -> ControlError:

@@ -105,6 +105,8 @@ class ControlPlane(WorkersServicer):
         self.clients = Authority(Kind.CLIENT)
         # What the next calls of this name are refused with.
         self.refusals: dict[str, tuple[Reason | str, str]] = {}
+        # Calls that get no answer.
+        self.hanging: set[str] = set()
         self.calls: list[str] = []
         self.reports: list[pb.WorkerReport] = []
         self.registrations: list[pb.RegisterRequest] = []
@@ -339,6 +341,8 @@ class ControlPlane(WorkersServicer):
 
     async def _begin(self, name: str, context: Any) -> None:
         self.calls.append(name)
+        if name in self.hanging:
+            await asyncio.sleep(60)
         if name in self.refusals:
             await refuse(context, *self.refusals[name])
 

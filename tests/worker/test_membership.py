@@ -5,7 +5,9 @@ import hashlib
 import os
 import signal
 import socket
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,10 @@ from sdm.exit_codes import ExitCode
 from sdm.pki.names import Kind
 from sdm.worker.control.calls import Calls
 from tests.house.checkout import free_port
+from tests.worker.clients import Person
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import Authority, ControlPlane
-from tests.worker.processes import is_the_answer, request
+from tests.worker.processes import is_the_answer, request, until
 
 pytestmark = pytest.mark.process
 
@@ -87,6 +90,33 @@ def test_a_wrong_clock_is_named_and_tried_again(start: StartWorker, plane: Contr
     worker.until(lambda: "clock is 10 minutes behind. Trying again in" in worker.log)
     del plane.refusals["Register"]
     worker.port()
+
+
+def test_what_was_under_way_when_the_link_broke_is_asked_again(
+    start: StartWorker, plane: ControlPlane, alice: Person, resource: str
+):
+    """gRPC cancels it, which is no reason for who asked to end: else nobody would deliver or check again."""
+    worker = start(SDM_WORKERS="1")
+    port = worker.port()
+    worker.until(lambda: "Connected" in worker.log)
+    plane.hanging = {"DeliverRecords", "ListTargets", "GetLease"}
+    plane.tell(pb.Instruction(check_health=pb.CheckHealth()))
+    refused = threading.Thread(target=alice.refusal, args=(port, resource))
+    # Refused by the worker itself, for its log.
+    alice.refusal(port, resource, token="")
+    refused.start()
+    until(lambda: plane.hanging <= set(plane.calls))
+    before = Counter(plane.calls)
+    plane.refusals["Heartbeat"] = (Reason.UNAVAILABLE, "")
+    worker.until(lambda: "Trying again in" in worker.log)
+    plane.refusals.clear()
+    plane.hanging.clear()
+    refused.join(20)
+    assert not refused.is_alive()
+    worker.until(lambda: plane.records != [])
+    alice.tunnel(port, resource)
+    plane.tell(pb.Instruction(check_health=pb.CheckHealth()))
+    worker.until(lambda: Counter(plane.calls)["ListTargets"] > before["ListTargets"] + 1)
 
 
 def test_it_keeps_serving_while_the_control_plane_is_away_and_comes_back(
