@@ -17,7 +17,7 @@ from django.db.models import F, Q, QuerySet
 
 from access.matching import any_of, opened_by, rules_for, with_conditions
 from access.models import Attachment, Grant, Rule
-from access.ways import Pair, Way, granted, moment, standing_and_granted, ways, ways_of, with_tags
+from access.ways import Pair, Way, end_of, granted, moment, standing_and_granted, ways, ways_of, with_tags
 from accounts.models import Account
 from accounts.policy import Level
 from resources.models import Resource
@@ -80,8 +80,7 @@ class Decision:
 
     @property
     def until(self) -> dt.datetime | None:
-        ends = [way.until for way in self.ways]
-        return None if None in ends else max((end for end in ends if end), default=None)
+        return end_of(self.ways)
 
 
 def decide(*, account: Account, resource: Resource, at: dt.datetime) -> Decision:

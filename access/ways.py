@@ -34,6 +34,12 @@ class Way:
         return f"{f'{role}, ' if role else ''}temporary access until {moment(self.grant.ends_at)}"
 
 
+def end_of(ways: Iterable[Way]) -> dt.datetime | None:
+    """When the last of them is closed; None when one stays open."""
+    ends = [way.until for way in ways]
+    return None if None in ends else max((end for end in ends if end), default=None)
+
+
 def moment(when: dt.datetime) -> str:
     return f"{when.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 

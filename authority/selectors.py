@@ -55,6 +55,13 @@ def written_pins() -> str:
     return ",".join(f"sha256:{pin}" for pin in pins(Purpose.CONTROL))
 
 
+def control_plane_variables() -> dict[str, str]:
+    """What tells a worker or a client on another machine where the control plane is, and that it is this one that
+    answers, when no public authority says so."""
+    pins = written_pins() if settings.API_OWN_CERTIFICATE else ""
+    return {"SDM_APP_DOMAIN": settings.APP_DOMAIN, **({"SDM_APP_CA_PIN": pins} if pins else {})}
+
+
 def topic(purpose: str) -> str:
     """What is published when either of the two lists above has changed."""
     return f"authority:{purpose}"

@@ -3,15 +3,36 @@
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
 
+from access.decisions import reachable_by
+from access.selectors import COUNTED_TO
+from access.ways import end_of, ways_of
+from accounts.http import AccountRequest
 from audit.refusals import record_refusal
 from audit.verbs import Verb
+from ui.pagination import paginate
 
 
-def home(request: HttpRequest) -> HttpResponse:
+@require_safe
+def home(request: AccountRequest) -> HttpResponse:
+    """What whoever administers and audits nothing came for: what they can reach, and how."""
     if request.user.has_perm("clusters.view"):
         return redirect("clusters:cluster-list")
-    return render(request, "console/home.html")
+    now = timezone.now()
+    resources = reachable_by(request.user, now)
+    page = paginate(
+        resources,
+        request.GET,
+        field="name_folded",
+        descending=False,
+        total=resources.order_by()[:COUNTED_TO].count(),
+        counted_to=COUNTED_TO,
+    )
+    ways = ways_of(request.user, [resource.pk for resource in page.rows], now)
+    rows = [(resource, end_of(ways[resource.pk])) for resource in page.rows]
+    return render(request, "console/home.html", {"page": page, "rows": rows})
 
 
 def _problem(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:

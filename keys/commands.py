@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from authority.selectors import written_pins
+from authority.selectors import control_plane_variables
 from clusters.models import Cluster
 
 # Where a worker listens unless told otherwise.
@@ -34,8 +34,7 @@ def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> lis
     keys = {
         "SDM_PROXY_CLUSTER_ACCESS_KEY": access_key,
         "SDM_PROXY_CLUSTER_SECRET_KEY": secret_key,
-        "SDM_APP_DOMAIN": settings.APP_DOMAIN,
-        **_pins(),
+        **control_plane_variables(),
     }
     own_port = keys if port == DEFAULT_WORKER_PORT else {**keys, "SDM_BIND_ADDRESS": f":{port}"}
     return [
@@ -54,12 +53,6 @@ def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> lis
         ),
         Command("kubernetes", "Kubernetes", _kubernetes_hint(), _kubernetes(keys)),
     ]
-
-
-def _pins() -> dict[str, str]:
-    """What tells a worker that it is this console that answers, when no public authority does."""
-    pins = written_pins() if settings.API_OWN_CERTIFICATE else ""
-    return {"SDM_APP_CA_PIN": pins} if pins else {}
 
 
 def _exports(variables: dict[str, str]) -> str:

@@ -72,6 +72,11 @@ class Resource(models.Model):
         return KINDS[self.kind].label
 
     @property
+    def is_served(self) -> bool:
+        """Whether there are workers that speak its kind."""
+        return KINDS[self.kind].is_served
+
+    @property
     def address(self) -> str:
         """Where a worker connects. The host of an IPv6 address is kept in brackets."""
         return f"{self.hostname}:{self.port}"

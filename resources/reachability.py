@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from clusters.models import Cluster
 from clusters.selectors import worker_counts
+from resources.kinds.base import NOT_SERVED
 from resources.models import Resource
 from resources.selectors import CredentialRow
 
@@ -45,7 +46,8 @@ class Chain:
 def chain(resource: Resource, credentials: Sequence[CredentialRow]) -> Chain:
     """From the cluster to the server. Who may use it is not a question of this chain."""
     cluster = resource.cluster
-    links = [_attached(resource, cluster)]
+    links = [] if resource.is_served else [Link(State.BAD, NOT_SERVED)]
+    links.append(_attached(resource, cluster))
     if cluster is not None:
         links += [_has_key(cluster), _has_worker(cluster)]
     links += [_has_secret(resource, row) for row in credentials if row.required]

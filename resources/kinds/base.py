@@ -18,6 +18,7 @@ from resources.kinds.pem import check_certificates
 from sdm.contract.address import MAX_HOST_LENGTH
 from sdm.contract.target import canonical_target
 
+NOT_SERVED = "Workers of this version do not serve this kind yet; it can be prepared."
 MAX_USERNAME = 256
 MAX_SECRET = 4_096
 MAX_PEM = 32_768
@@ -240,6 +241,13 @@ class Kind:
     default_port: int | None = None
     # Of others only bytes and times are known.
     logs_requests: bool = True
+    # Whether workers speak it: what they do not can be prepared, and nobody connects. A test compares it with them.
+    is_served: bool = True
+
+    @property
+    def caveat(self) -> str:
+        """What to know before one is added."""
+        return "" if self.is_served else NOT_SERVED
 
     @property
     def secret_fields(self) -> dict[str, SecretField]:

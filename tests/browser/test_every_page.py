@@ -7,9 +7,12 @@ from playwright.sync_api import expect
 from accounts.policy import Level
 from accounts.services import invitation_create, password_link_create
 from accounts.setup import setup_path
+from tests.access.factories import choose, grant, make_role
 from tests.browser.conftest import LOOKS
+from tests.clusters.factories import make_cluster
 from tests.every.objects import make_objects
 from tests.every.routes import all_routes
+from tests.resources.factories import make_resource
 
 # Fragments and files: what no person opens as a page.
 NOT_PAGES = {
@@ -66,6 +69,26 @@ def test_every_page_of_a_stranger(page, alice, bob, axe, look):
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 def test_the_page_that_makes_the_first_administrator(page, transactional_db, axe, look):
     look_at(page, setup_path(), axe, look)
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_what_a_person_can_reach(signed_in_page, alice, charlie, axe, look):
+    page = signed_in_page(charlie)
+    look_at(page, reverse("home"), axe, look)
+    cluster = make_cluster("keen-coffee")
+    names = ["orders-db", "cache", "the-database-of-the-orders-of-a-company-with-a-very-long-name"]
+    kinds = ["postgres", "redis", "httpAuth"]
+    choose(
+        make_role(alice, "developers", charlie),
+        *(
+            make_resource(alice, name, kind=kind, cluster=cluster)
+            for name, kind in zip(names, kinds, strict=True)
+        ),
+    )
+    grant(alice, charlie, make_resource(alice, "for-a-while", cluster=cluster))
+    look_at(page, reverse("home"), axe, look)
+    for name in [*names, "for-a-while", "sdm login"]:
+        expect(page.get_by_role("main")).to_contain_text(name)
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)

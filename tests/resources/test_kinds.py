@@ -1,4 +1,5 @@
 import datetime as dt
+import re
 from pathlib import Path
 
 import heroicons
@@ -12,6 +13,7 @@ from django.core.exceptions import ValidationError
 import resources.kinds
 from resources.forms import ResourceForm
 from resources.kinds import KINDS, http_cleaning
+from resources.kinds.base import NOT_SERVED
 from resources.kinds.pem import check_certificates, check_private_key
 from sdm.worker import protocols
 from tests.resources.factories import PARTS, private_key
@@ -27,8 +29,17 @@ def test_each_folder_is_a_kind_and_each_kind_a_folder():
     assert sorted(folder_of(slug) for slug in KINDS) == FOLDERS
 
 
-def test_workers_call_the_kinds_that_they_speak_by_the_same_names():
-    assert protocols.KINDS.keys() <= KINDS.keys()
+def test_a_kind_says_whether_workers_speak_it():
+    assert protocols.KINDS.keys() == {slug for slug, kind in KINDS.items() if kind.is_served}
+
+
+def test_what_no_worker_speaks_is_said_where_a_kind_is_chosen_and_nothing_is_promised(alice_client):
+    for kind in KINDS.values():
+        page = alice_client.get(f"/resources/new/{kind.slug}/").content.decode()
+        assert (NOT_SERVED in page) is not kind.is_served
+        assert kind.is_served or not re.search("logged|recorded", kind.description)
+    chosen_from = alice_client.get("/resources/new/").content.decode()
+    assert chosen_from.count(NOT_SERVED) == sum(not kind.is_served for kind in KINDS.values())
 
 
 @pytest.mark.parametrize("slug", KINDS)

@@ -4,6 +4,7 @@ import pytest
 
 from clusters.models import Worker
 from keys.models import ClusterKey
+from resources.kinds.base import NOT_SERVED
 from resources.models import Resource
 from tests.clusters.factories import make_cluster, make_worker
 from tests.resources.factories import make_resource, store_secret
@@ -63,4 +64,12 @@ def test_what_has_no_credentials_did_not_refuse_them(alice, alice_client, resour
 
 def test_a_secret_that_is_optional_may_be_missing(alice, alice_client, resource):
     cache = make_resource(alice, "cache", kind="redis", cluster=resource.cluster)
-    assert broken(alice_client, cache) is None
+    links = alice_client.get(f"/resources/{cache.pk}/").context["chain"].links
+    assert not any("Password" in link.text for link in links)
+
+
+def test_a_kind_that_no_worker_speaks_is_the_first_thing_in_the_way(alice, alice_client, resource):
+    cache = make_resource(alice, "cache", kind="redis", cluster=resource.cluster)
+    page = alice_client.get(f"/resources/{cache.pk}/")
+    assert page.context["chain"].broken.text == NOT_SERVED
+    assert f"It cannot be reached. <strong>{NOT_SERVED}</strong>" in page.content.decode()

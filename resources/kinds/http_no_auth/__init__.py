@@ -5,7 +5,8 @@ KIND = Kind(
     slug="httpNoAuth",
     label="Website",
     category=Category.WEBSITE,
-    description="Without credentials, or people bring their own. Requests are logged.",
+    description="Nothing is added. The site's own sign-in page works; an Authorization header that people send "
+    "never arrives. Requests are logged.",
     icon="globe-alt",
     form=HttpNoAuthForm,
 )

@@ -5,8 +5,9 @@ KIND = Kind(
     slug="mysql",
     label="MySQL",
     category=Category.DATASOURCE,
-    description="MariaDB too. Queries are logged one by one.",
+    description="MariaDB too.",
     icon="circle-stack",
     form=MysqlForm,
     default_port=3306,
+    is_served=False,
 )

@@ -5,8 +5,9 @@ KIND = Kind(
     slug="redis",
     label="Redis",
     category=Category.DATASOURCE,
-    description="Valkey too. Commands are logged one by one.",
+    description="Valkey too.",
     icon="bolt",
     form=RedisForm,
     default_port=6379,
+    is_served=False,
 )

@@ -5,8 +5,9 @@ KIND = Kind(
     slug="sshCustomerKey",
     label="SSH (your key)",
     category=Category.SERVER,
-    description="Workers sign in with a private key of yours. Sessions are recorded.",
+    description="With a private key of yours.",
     icon="key",
     form=SshCustomerKeyForm,
     default_port=22,
+    is_served=False,
 )

@@ -5,8 +5,9 @@ KIND = Kind(
     slug="sshPassword",
     label="SSH (password)",
     category=Category.SERVER,
-    description="Workers sign in with a password. Sessions are recorded.",
+    description="With a password.",
     icon="command-line",
     form=SshPasswordForm,
     default_port=22,
+    is_served=False,
 )
