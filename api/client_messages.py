@@ -75,6 +75,7 @@ def _entry(entry: Entry) -> pb.CatalogEntry:
         database=resource.config.get("database", ""),
         path=resource.config.get("default_path", ""),
         cut_session_id=entry.cut_session_id,
+        health_problem=entry.health_problem,
     )
     if resource.healthy is not None:
         told.healthy = resource.healthy

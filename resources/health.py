@@ -2,12 +2,12 @@
 workers reach it, because any of them may be the one that somebody is connected through."""
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Account
@@ -79,13 +79,8 @@ def health_sweep() -> None:
 
 def _recount(resource_ids: Collection[str]) -> None:
     """Whether each is healthy, by what its workers found since it was changed last; None while they found nothing."""
-    valid = HealthCheck.objects.filter(
-        resource__in=resource_ids,
-        reported_at__gte=F("resource__updated_at"),
-        worker__cluster=F("resource__cluster"),
-    ).exclude(worker__state__in=Worker.GONE)
     found: dict[str, bool] = {}
-    for resource_id, healthy in valid.values_list("resource_id", "healthy"):
+    for resource_id, healthy in _valid(resource_ids).values_list("resource_id", "healthy"):
         found[resource_id] = healthy and found.get(resource_id, True)
     was = dict(Resource.objects.filter(pk__in=resource_ids).values_list("pk", "healthy"))
     changed = [resource_id for resource_id, healthy in was.items() if found.get(resource_id) is not healthy]
@@ -95,6 +90,20 @@ def _recount(resource_ids: Collection[str]) -> None:
             Resource.objects.filter(pk__in=these).update(healthy=state)
     if changed:
         publish(HEALTH)
+
+
+def _valid(resource_ids: Collection[str]) -> QuerySet[HealthCheck]:
+    return HealthCheck.objects.filter(
+        resource__in=resource_ids,
+        reported_at__gte=F("resource__updated_at"),
+        worker__cluster=F("resource__cluster"),
+    ).exclude(worker__state__in=Worker.GONE)
+
+
+def problems_of(resource_ids: Collection[str]) -> Mapping[str, str]:
+    """What is wrong with each that is not healthy, as one of its workers found; of several always the same one."""
+    rows = _valid(resource_ids).filter(healthy=False).order_by("worker")
+    return dict(rows.values_list("resource_id", "problem"))
 
 
 def _row(worker: Worker, finding: Finding, now: dt.datetime) -> HealthCheck:

@@ -178,7 +178,11 @@ def _note(resource: Resource) -> str:
     """What is wrong with it, on a line of its own."""
     if resource["problem"]:
         return str(resource["problem"])
-    return "No worker reaches it at the moment." if resource["healthy"] is False else ""
+    if resource["healthy"] is not False:
+        return ""
+    # An agent that is older than this command does not say what was found.
+    found = resource.get("health_problem")
+    return f"At the last check: {found}" if found else "A worker did not reach it at the last check."
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -28,6 +28,8 @@ class Entry:
     path: str = ""
     # Ended by an administrator a moment ago.
     cut_session_id: str = ""
+    # What a worker found at the last check.
+    health_problem: str = ""
 
     @classmethod
     def of(cls, message: pb.CatalogEntry) -> "Entry":
@@ -45,6 +47,7 @@ class Entry:
             message.database,
             message.path,
             message.cut_session_id,
+            message.health_problem,
         )
 
 

@@ -83,6 +83,7 @@ class Listener:
         sock.setblocking(False)
         self._socket = sock
         self._accepting = asyncio.create_task(self._accept(sock))
+        self._log_health("")
 
     def stop(self) -> None:
         """No new connections."""
@@ -162,9 +163,15 @@ class Listener:
 
     def update(self, entry: Entry) -> None:
         """What the control plane says of the resource now."""
-        before, self.entry = self.entry.cut_session_id, entry
-        if entry.cut_session_id not in ("", before):
+        before, self.entry = self.entry, entry
+        if entry.cut_session_id not in ("", before.cut_session_id):
             log.warning("%s: %s", entry.name, Ending.ENDED_BY_ADMINISTRATOR.sentence)
+        self._log_health(before.health_problem)
+
+    def _log_health(self, before: str) -> None:
+        """What a worker says in the resource's own protocol is bytes of a session, and goes past here."""
+        if self.entry.health_problem not in ("", before):
+            log.warning("%s: at the last check: %s", self.entry.name, self.entry.health_problem)
 
     def forget_outage(self) -> None:
         if self._is_outage:

@@ -78,6 +78,7 @@ def of_resource(entry: Entry, listener: Listener | None, *, wanted: bool) -> Mes
         "address": f"{HOST}:{entry.local_port}",
         "tags": dict(entry.tags),
         "healthy": entry.healthy,
+        "health_problem": entry.health_problem,
         "until": entry.ends_at.isoformat() if entry.ends_at else None,
         "connections": listener.connections if listener else 0,
         "problem": problem,

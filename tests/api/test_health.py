@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from accounts.models import Account
 from clusters.models import Worker
+from connections.catalog import entries
 from resources.health import check_request, health_rows, health_sweep
 from resources.models import HealthCheck, Resource
 from resources.services import Move, credential_replace, resources_move
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as v1
+from tests.access.factories import choose, make_role
 from tests.api.conftest import Ground
 from tests.api.test_sessions import act, joined
 from tests.api.worker import SimulatedWorker, refusal
@@ -109,6 +111,28 @@ def test_a_resource_is_healthy_when_all_its_workers_reach_it(ground: Ground, res
     ground.run(scene)
     assert found == [True, False, True]
     assert HealthCheck.objects.count() == 1
+
+
+def test_who_reaches_a_resource_is_told_what_is_wrong_with_it(ground: Ground, resource: Resource):
+    """What a worker would say to their tool as well."""
+    found: list[str] = []
+    choose(make_role(ground.alice, "developers", ground.alice), resource)
+
+    def told() -> None:
+        [entry] = entries(ground.alice, timezone.now())
+        found.append(entry.health_problem)
+
+    async def scene(ground: Ground) -> None:
+        first, second = await joined(ground), await joined(ground, host_name="host-2")
+        await report(first, resource)
+        await act(told)
+        await report(second, resource, healthy=False, problem="db.internal:5432 refuses connections.")
+        await act(told)
+        await report(second, resource)
+        await act(told)
+
+    ground.run(scene)
+    assert found == ["", "db.internal:5432 refuses connections.", ""]
 
 
 def test_what_was_found_before_a_change_counts_no_more(ground: Ground, resource: Resource):

@@ -388,6 +388,21 @@ def test_that_an_administrator_ended_the_session_is_shown_until_the_next_connect
     assert sdm.resource("orders")["problem"] == ""
 
 
+def test_what_workers_found_wrong_with_a_resource_is_shown_and_logged(plane: Plane, sdm: Sdm, offer: Offer):
+    """To psql a worker says it itself, in bytes that the agent does not read."""
+    found = "db.internal:5432 cannot be reached: Connection refused."
+    orders = offer("orders", kind="postgres", healthy=True)
+    sdm.login(plane)
+    (sdm.home / "connections.json").write_text(json.dumps({"resources": [orders]}))
+    sdm.listen()
+    entry = plane.people.entries[orders]
+    entry.healthy, entry.health_problem = False, found
+    plane.people.change()
+    until(lambda: sdm.resource("orders")["health_problem"] == found)
+    assert f"    At the last check: {found}\n" in sdm.run("status").stdout
+    assert f"orders: at the last check: {found}\n" in sdm.log()
+
+
 def test_nothing_is_left_of_an_outage_of_the_control_plane_when_it_is_over(
     plane: Plane, sdm: Sdm, offer: Offer
 ):

@@ -296,6 +296,7 @@ class CatalogEntry(_message.Message):
     DATABASE_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     CUT_SESSION_ID_FIELD_NUMBER: _builtins.int
+    HEALTH_PROBLEM_FIELD_NUMBER: _builtins.int
     resource_id: _builtins.str
     name: _builtins.str
     kind: _builtins.str
@@ -314,6 +315,8 @@ class CatalogEntry(_message.Message):
     """A session of this account's with it that an administrator ended a moment ago. Its client's protocol may have had no
     words for that.
     """
+    health_problem: _builtins.str
+    """What a worker found at the last check, in a sentence, when it is not healthy."""
     @_builtins.property
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -336,10 +339,11 @@ class CatalogEntry(_message.Message):
         database: _builtins.str = ...,
         path: _builtins.str = ...,
         cut_session_id: _builtins.str = ...,
+        health_problem: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_healthy", b"_healthy", "ends_at", b"ends_at", "healthy", b"healthy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_healthy", b"_healthy", "category", b"category", "cluster_name", b"cluster_name", "cut_session_id", b"cut_session_id", "database", b"database", "ends_at", b"ends_at", "healthy", b"healthy", "kind", b"kind", "local_port", b"local_port", "name", b"name", "path", b"path", "resource_id", b"resource_id", "tags", b"tags", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_healthy", b"_healthy", "category", b"category", "cluster_name", b"cluster_name", "cut_session_id", b"cut_session_id", "database", b"database", "ends_at", b"ends_at", "health_problem", b"health_problem", "healthy", b"healthy", "kind", b"kind", "local_port", b"local_port", "name", b"name", "path", b"path", "resource_id", b"resource_id", "tags", b"tags", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__healthy: _TypeAlias = _typing.Literal["healthy"]  # noqa: Y015
     _WhichOneofArgType__healthy: _TypeAlias = _typing.Literal["_healthy", b"_healthy"]  # noqa: Y015
