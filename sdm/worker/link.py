@@ -36,6 +36,7 @@ from sdm.worker.delivery import Delivery
 from sdm.worker.desk.place import Place
 from sdm.worker.desk.server import Desk
 from sdm.worker.health import Health
+from sdm.worker.lasting import lasting
 from sdm.worker.listeners import Listeners
 from sdm.worker.probes import Answer
 from sdm.worker.spool import Run
@@ -140,15 +141,15 @@ class Link:
             if self._files is not None:
                 self._read_files(self._files)
             self._publish()
+            works = [self._membership.keep(), self.desk.work(), self._delivery.keep()]
+            works.append(self._health.keep(self._membership))
+            if self._copying is not None:
+                works.append(self._copying.keep())
+            if self._files is not None:
+                works.append(self._watch_files(self._files))
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._membership.keep())
-                tasks.create_task(self.desk.work())
-                tasks.create_task(self._delivery.keep())
-                if self._copying is not None:
-                    tasks.create_task(self._copying.keep())
-                tasks.create_task(self._health.keep(self._membership))
-                if self._files is not None:
-                    tasks.create_task(self._watch_files(self._files))
+                for work in works:
+                    tasks.create_task(lasting(work))
         except* ControlError as group:
             self._send(End(ExitCode.REFUSED, _last_line(group), at_once=True))
 
