@@ -4,7 +4,7 @@ import io
 
 import pytest
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, override_settings
 
 from accounts.entrance import password_link_recover
 from accounts.models import Account, ServiceToken
@@ -14,6 +14,9 @@ from accounts.services import Refused, level_change, password_link_create
 from audit.models import Activity
 from audit.services import PermissionRequired
 from audit.verbs import Verb
+from authority.models import CertificateAuthority
+from authority.services import issue_control
+from sdm.pki import csr
 from tests.conftest import sign_in
 
 NEW = "/settings/service-accounts/new/"
@@ -37,6 +40,20 @@ def test_the_token_is_in_one_response_and_nowhere_else(alice_client: Client, cap
     texts = [out.getvalue(), caplog.text, *(alice_client.get(page).content.decode() for page in pages)]
     assert not [text for text in texts if token in text]
     assert Activity.objects.get(verb=Verb.SERVICE_ACCOUNT_CREATED).entity_id == account.pk
+
+
+def test_the_token_comes_with_where_the_control_plane_is(alice_client: Client):
+    with override_settings(APP_DOMAIN="console.example.com:8001", API_OWN_CERTIFICATE=False):
+        response = alice_client.post(NEW, {"name": "ci-runner"})
+    commands = (
+        f"export SDM_APP_DOMAIN=console.example.com:8001\nexport SDM_SERVICE_TOKEN={token_in(response)}\n"
+    )
+    assert f"{commands}sdm login</pre>" in response.content.decode()
+    issue_control(csr_pem=csr.new_csr(csr.new_key()), hosts=["console.example.com"])
+    pin = CertificateAuthority.objects.get(purpose="control").fingerprint
+    with override_settings(API_OWN_CERTIFICATE=True):
+        response = alice_client.post(NEW, {"name": "another"}, headers={"HX-Request": "true"})
+    assert f"export SDM_APP_CA_PIN=sha256:{pin}\nexport SDM_SERVICE_TOKEN=" in response.content.decode()
 
 
 def test_a_new_token_ends_the_old_one(alice_client: Client, alice: Account):
