@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sdm.cli import agent, filters, moments
+from sdm.cli.failure import Failed
 from sdm.cli.filters import WrongFilter
 from sdm.client import control
 from sdm.client.control import NoAgent
@@ -73,20 +74,37 @@ def disconnect(names: tuple[str, ...], everything: bool, as_json: bool) -> ExitC
 @click.option("--json", is_flag=True, expose_value=False, help="Accepted and not needed: it is JSON anyway.")
 def ready() -> ExitCode:
     """Whether connections can be made, as JSON and as the exit code: 0 when they can."""
+    told: dict[str, Any] = {
+        "is_linked": False,
+        "listener_running": False,
+        "account": None,
+        "problem": "",
+    }
+    code = ExitCode.OK
+    try:
+        _look_whether_ready(told)
+    except Failed as failed:
+        code, told["problem"] = failed.code, failed.message
+    click.echo(json.dumps(told))
+    return code
+
+
+def _look_whether_ready(told: dict[str, Any]) -> None:
+    """Failed when no connections can be made; what is known by then is told."""
     home = agent.home()
     try:
         answer = control.ask(home.socket, {"verb": "status"})
     except NoAgent:
-        answer = {}
-    linked = bool(answer.get("signed_in")) and not answer.get("problem")
-    told = {
-        "is_linked": linked,
-        "listener_running": bool(answer),
-        "account": answer.get("account"),
-        "problem": answer.get("problem", "The agent does not run. sdm connect, or sdm listen, starts it."),
-    }
-    click.echo(json.dumps(told))
-    return ExitCode.OK if linked else ExitCode.UNAVAILABLE
+        if not agent.signed_in(home):
+            raise agent.not_logged_in() from None
+        problem = "The agent does not run. sdm connect, or sdm listen, starts it."
+        raise Failed(problem, ExitCode.UNAVAILABLE) from None
+    told |= {"listener_running": True, "account": answer["account"]}
+    if not answer["signed_in"]:
+        raise agent.not_logged_in()
+    if answer["problem"]:
+        raise Failed(str(answer["problem"]), ExitCode.UNAVAILABLE)
+    told["is_linked"] = True
 
 
 def _switch(verb: str, names: Sequence[str], *, everything: bool, as_json: bool) -> ExitCode:

@@ -109,9 +109,32 @@ def test_without_a_login_every_command_says_so_and_starts_nothing(sdm: Sdm):
         done = sdm.run(*words)
         assert done.returncode == ExitCode.REFUSED
         assert done.stderr == "You are not authenticated. Please login again.\n"
-    assert sdm.run("ready").returncode == ExitCode.UNAVAILABLE
-    assert json.loads(sdm.run("ready", "--json").stdout)["is_linked"] is False
+    assert readiness(sdm, ExitCode.REFUSED)["problem"] == "You are not authenticated. Please login again."
     assert not (sdm.home / "agent.sock").exists()
+
+
+def readiness(sdm: Sdm, code: ExitCode) -> dict[str, object]:
+    done = sdm.run("ready")
+    assert done.returncode == code
+    assert not done.stderr
+    told: dict[str, object] = json.loads(done.stdout)
+    assert told.keys() == {"is_linked", "listener_running", "account", "problem"}
+    assert told["is_linked"] is (code == ExitCode.OK)
+    return told
+
+
+def test_whether_it_is_ready_is_told_in_json_whatever_is_wrong(plane: Plane, sdm: Sdm):
+    sdm.home.mkdir(mode=0o755)
+    assert "chmod 700" in str(readiness(sdm, ExitCode.CONFIGURATION)["problem"])
+    sdm.home.chmod(0o700)
+    sdm.login(plane)
+    assert "sdm listen" in str(readiness(sdm, ExitCode.UNAVAILABLE)["problem"])
+    sdm.listen()
+    told = readiness(sdm, ExitCode.OK)
+    assert (told["listener_running"], told["problem"]) == (True, "")
+    plane.down()
+    until(lambda: bool(sdm.status()["problem"]))
+    assert plane.address in str(readiness(sdm, ExitCode.UNAVAILABLE)["problem"])
 
 
 @pytest.mark.parametrize(
@@ -472,6 +495,7 @@ def test_a_login_that_was_ended_over_there_is_over_here(plane: Plane, sdm: Sdm, 
     done = sdm.run("status")
     assert done.returncode == ExitCode.REFUSED
     assert "You are not authenticated" in done.stderr
+    assert readiness(sdm, ExitCode.REFUSED)["listener_running"] is True
     agent.terminate()
     agent.communicate(timeout=20)
 
