@@ -25,6 +25,7 @@ MAX_BEGINNING = 2_000
 RUNNING = models.Q(ended_at__isnull=True)
 
 _PHRASES = {verb.value: verb.phrase for verb in Verb}
+_BY = {verb.value: verb.by for verb in Verb}
 
 
 class AppendOnlyError(Exception):
@@ -103,6 +104,8 @@ class Activity(models.Model):
     def who(self) -> str:
         if self.actor_name:
             return self.actor_name
+        if by := _BY.get(self.verb):
+            return by
         # Nobody is signed in: a stranger has an address, a command on the console's machine has none.
         return "Somebody" if self.source_address else "The command line"
 

@@ -35,21 +35,28 @@ _GRANT = EntityType.ACCOUNT_GRANT
 _SESSION = EntityType.SESSION
 _CONSOLE = EntityType.CONSOLE
 
+_BY_ITSELF = "The console"
+
 
 class Verb(StrEnum):
     """`Verb.CLUSTER_CREATED` is the string "proxy cluster created".
 
-    `phrase` follows the actor's name; `{entity}` in it stands for the name of what was acted on.
+    `phrase` follows the actor's name; `{entity}` in it stands for the name of what was acted on. `by` is what
+    does it where no person does; empty where that would be a stranger, or a command.
     """
 
     entity_type: EntityType
     phrase: str
+    by: str
 
-    def __new__(cls, value: str, entity_type: EntityType = EntityType.CONSOLE, phrase: str = "") -> "Verb":
+    def __new__(
+        cls, value: str, entity_type: EntityType = EntityType.CONSOLE, phrase: str = "", by: str = ""
+    ) -> "Verb":
         verb = str.__new__(cls, value)
         verb._value_ = value
         verb.entity_type = entity_type
         verb.phrase = phrase
+        verb.by = by
         return verb
 
     CLUSTER_CREATED = "proxy cluster created", _CLUSTER, "created proxy cluster {entity}"
@@ -66,8 +73,13 @@ class Verb(StrEnum):
     )
     CLUSTER_DELETED = "proxy cluster deleted", _CLUSTER, "deleted proxy cluster {entity}"
 
-    WORKER_JOINED = "proxy worker joined", _CLUSTER, "let a worker join proxy cluster {entity}"
-    WORKER_REFUSED = "proxy worker refused", _KEY, "refused a worker that came with key {entity}"
+    WORKER_JOINED = "proxy worker joined", _CLUSTER, "joined proxy cluster {entity}", "A worker"
+    WORKER_REFUSED = (
+        "proxy worker refused",
+        _KEY,
+        "refused a worker that came with key {entity}",
+        _BY_ITSELF,
+    )
     WORKER_DISCONNECTED = (
         "proxy worker disconnected",
         _CLUSTER,
@@ -116,7 +128,12 @@ class Verb(StrEnum):
     GRANT_ENDED = "account grant ended", _GRANT, "ended temporary access: {entity}"
     ACCESS_REFUSED = "access refused", _RESOURCE, "was refused resource {entity}"
 
-    AUTHORITY_CREATED = "certificate authority created", _AUTHORITY, "made certificate authority {entity}"
+    AUTHORITY_CREATED = (
+        "certificate authority created",
+        _AUTHORITY,
+        "made certificate authority {entity}",
+        _BY_ITSELF,
+    )
     ROTATION_BEGUN = (
         "certificate authority rotation begun",
         _AUTHORITY,
@@ -132,8 +149,13 @@ class Verb(StrEnum):
         _AUTHORITY,
         "retired certificate authority {entity}",
     )
-    TICKET_KEY_CREATED = "ticket key created", _AUTHORITY, "made ticket key {entity}"
-    CERTIFICATES_REVOKED = "certificates revoked", _AUTHORITY, "revoked the certificates of {entity}"
+    TICKET_KEY_CREATED = "ticket key created", _AUTHORITY, "made ticket key {entity}", _BY_ITSELF
+    CERTIFICATES_REVOKED = (
+        "certificates revoked",
+        _AUTHORITY,
+        "revoked the certificates of {entity}",
+        _BY_ITSELF,
+    )
 
     # The first administrator at set-up, and whoever accepts an invitation.
     ACCOUNT_CREATED = "account created", _ACCOUNT, "created the account of {entity}"

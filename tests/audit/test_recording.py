@@ -44,6 +44,24 @@ def test_what_nobody_did_was_done_by_a_command_or_by_somebody(db: None):
     assert str(failed) == "Somebody failed to sign in as x@example.com"
 
 
+@pytest.mark.parametrize("source", [Source(), Source("10.0.0.1", "sdm 1.0")])
+@pytest.mark.parametrize(
+    ("verb", "sentence"),
+    [
+        (Verb.WORKER_JOINED, "A worker joined proxy cluster x"),
+        (Verb.WORKER_REFUSED, "The console refused a worker that came with key x"),
+        (Verb.AUTHORITY_CREATED, "The console made certificate authority x"),
+        (Verb.TICKET_KEY_CREATED, "The console made ticket key x"),
+        (Verb.CERTIFICATES_REVOKED, "The console revoked the certificates of x"),
+    ],
+)
+def test_what_no_person_does_names_what_does_it(alice: Account, source: Source, verb: Verb, sentence: str):
+    with acting_from(source):
+        assert str(record(actor=None, verb=verb, entity_name="x")) == sentence
+        by_alice = record(actor=alice, verb=verb, entity_name="x")
+    assert by_alice.who == alice.email
+
+
 def test_a_verb_that_is_not_in_the_vocabulary_is_a_mistake(alice: Account):
     with pytest.raises(ValueError, match="proxy cluster eaten"):
         record(actor=alice, verb="proxy cluster eaten")  # type: ignore[arg-type]
