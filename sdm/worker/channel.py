@@ -1,6 +1,7 @@
 """Messages between the supervisor and its processes: lines of JSON on a pair of sockets."""
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 
@@ -50,6 +51,17 @@ class Load:
     sessions: int = 0
     # Why requests cannot be logged, for an operator; of one of the fronts.
     log_problem: str = ""
+
+    def __add__(self, other: "Load") -> "Load":
+        return Load(
+            self.connections + other.connections,
+            self.cpu_seconds + other.cpu_seconds,
+            dict(Counter(self.counts) + Counter(other.counts)),
+            self.processes + other.processes,
+            self.restarts,
+            self.sessions + other.sessions,
+            self.log_problem or other.log_problem,
+        )
 
 
 @dataclass(frozen=True, slots=True)

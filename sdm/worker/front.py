@@ -101,26 +101,32 @@ async def _run(
     sessions = Sessions(relay, request_log, counts, desk, config)
     front = Front(listener, config, ticket_keys, sessions, counts, Limits().within_descriptors())
     reader, writer = await asyncio.open_connection(sock=channel)
-    tasks = [asyncio.create_task(work) for work in (_report(front, request_log, writer), sessions.work())]
+    works = (_report(front, request_log, writer), sessions.work(), _listen(reader, front, sessions))
+    tasks = [asyncio.create_task(work) for work in works]
     for task in tasks:
         task.add_done_callback(_surface)
-    lines = Lines()
     try:
-        while data := await reader.read(1 << 16):
-            for message in lines.feed(data):
-                if isinstance(message, Settings):
-                    front.settle(message)
-                elif isinstance(message, Trusted):
-                    sessions.trust(message)
-                elif isinstance(message, Leave):
-                    await front.leave(message.seconds)
-                    writer.write(encode(front.load()))
-                    await writer.drain()
-                    return
-        await front.leave(0)  # the supervisor is gone, and nobody else would end us
+        await front.left.wait()
+        writer.write(encode(front.load()))
+        with contextlib.suppress(ConnectionError):  # the supervisor is gone
+            await writer.drain()
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def _listen(reader: asyncio.StreamReader, front: "Front", sessions: Sessions) -> None:
+    """What the supervisor says, also while we leave: that we may not see the rest through, for one."""
+    lines = Lines()
+    while data := await reader.read(1 << 16):
+        for message in lines.feed(data):
+            if isinstance(message, Settings):
+                front.settle(message)
+            elif isinstance(message, Trusted):
+                sessions.trust(message)
+            elif isinstance(message, Leave):
+                front.leave(message.seconds)
+    front.leave(0)  # the supervisor is gone, and nobody else would end us
 
 
 def _surface(task: asyncio.Task[None]) -> None:
@@ -164,6 +170,8 @@ class Front:
         self._sessions = sessions
         self._counts = counts
         self._quiet_until = 0.0
+        self._leaving: asyncio.Task[None] | None = None
+        self.left = asyncio.Event()
 
     def load(self) -> Load:
         sessions = len(self._sessions)
@@ -179,28 +187,36 @@ class Front:
                 ticket_keys=self._ticket_keys,
                 ask_for_certificate=self._ask_for_certificate,
             )
-        if not self._listening:
+        if not self._listening and self._leaving is None:
             self._listening = True
             self._loop.add_reader(self._listener.fileno(), self._accept)
             self._sweep()
 
-    async def leave(self, seconds: float) -> None:
-        """Take what the kernel has accepted for us, refuse what comes later, and see the rest through."""
+    def leave(self, seconds: float) -> None:
+        """Take no more connections, and see the rest through. What is said last holds: it may be sooner."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+        self._leaving = self._loop.create_task(self._leave(seconds))
+        self._leaving.add_done_callback(_surface)
+
+    async def _leave(self, seconds: float) -> None:
+        """Take what the kernel has accepted for us, refuse what comes later, and end with the last."""
         if self._listening:
             while self._accept_one():  # closing the listener resets what is still in its queue
                 pass
             self._loop.remove_reader(self._listener.fileno())
             self._listening = False
         self._listener.close()
-        sessions = asyncio.create_task(self._sessions.leave(seconds))
-        if self._pending:
-            await asyncio.wait(list(self._pending), timeout=seconds)
-        await sessions
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sessions.leave(seconds))
+            if self._pending:
+                await asyncio.wait(list(self._pending), timeout=seconds)
         left = [*self._pending, *self._admitted]
         for task in left:
             task.cancel()
         if left:
             await asyncio.wait(left)
+        self.left.set()
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):

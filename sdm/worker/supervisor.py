@@ -11,7 +11,6 @@ import selectors
 import signal
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -136,7 +135,8 @@ class Supervisor:
 
     def _is_wanted(self, child: Child) -> bool:
         if child is self._link:
-            return self._phase in (Phase.RUNNING, Phase.NOTICE)
+            # While connections go on somebody has to hear which of them may not any more.
+            return self._phase in (Phase.RUNNING, Phase.NOTICE, Phase.LEAVING)
         return self._phase in (Phase.RUNNING, Phase.NOTICE) and self._settings is not None
 
     def _start(self, child: Child, now: float) -> None:
@@ -204,9 +204,9 @@ class Supervisor:
             self._selector.unregister(child.channel)
             child.channel.close()
         child.pid, child.channel = 0, None
-        self._past = _added(self._past, replace(child.load, connections=0, sessions=0, processes=0))
+        self._past += replace(child.load, connections=0, sessions=0, processes=0)
         child.load = Load(processes=0)
-        if self._phase in (Phase.RUNNING, Phase.NOTICE):
+        if self._is_wanted(child):
             lived = time.monotonic() - child.began
             child.pause = _FIRST_PAUSE if lived > _STEADY else min(2 * child.pause, _LONGEST_PAUSE)
             child.due = time.monotonic() + child.pause
@@ -279,13 +279,14 @@ class Supervisor:
         total = replace(self._past, restarts=self._restarts)
         for child in self._fronts:
             if child.pid:
-                total = _added(total, child.load)
+                total += child.load
         return total
 
     # --- The end ---
 
     def _begin_end(self, end: End) -> None:
         if self._phase is not Phase.RUNNING:
+            self._hurry(end)
             return
         self._end = end
         self._send(self._link, Leaving())
@@ -297,16 +298,25 @@ class Supervisor:
             doing, peers = ("Restarting", "wait") if self._restarts_itself else ("Stopping", "are refused")
             log.info("%s: not ready any more; new connections %s in %d s.", doing, peers, notice)
 
+    def _hurry(self, end: End) -> None:
+        """Who may not go on at all sees nothing through, and does not start anew."""
+        if end.at_once and not self._end.at_once and self._phase in (Phase.NOTICE, Phase.LEAVING):
+            self._end = end
+            self._leave()
+
+    def _leave(self) -> None:
+        seconds = _AT_ONCE if self._end.at_once else self._config.shutdown_timeout
+        self._enter(Phase.LEAVING, seconds + _GRACE)
+        if not self._restarts_itself:
+            self._listeners.clients.close()
+        for child in self._fronts:
+            self._send(child, Leave(seconds))
+
     def _move_on(self) -> None:
         """From one phase to the next, when its processes are gone or its time is up."""
         late = time.monotonic() >= self._deadline
         if self._phase is Phase.NOTICE and late:
-            seconds = _AT_ONCE if self._end.at_once else self._config.shutdown_timeout
-            self._enter(Phase.LEAVING, seconds + _GRACE)
-            if not self._restarts_itself:
-                self._listeners.clients.close()
-            for child in self._fronts:
-                self._send(child, Leave(seconds))
+            self._leave()
         elif self._phase is Phase.LEAVING and (late or not any(child.pid for child in self._fronts)):
             self._kill(self._fronts)
             self._enter(Phase.GOODBYE, _GRACE)
@@ -368,18 +378,6 @@ class Supervisor:
 
 def _wake(number: int, frame: FrameType | None) -> None:
     """That a process has ended is seen by waking up."""
-
-
-def _added(one: Load, other: Load) -> Load:
-    return Load(
-        one.connections + other.connections,
-        one.cpu_seconds + other.cpu_seconds,
-        dict(Counter(one.counts) + Counter(other.counts)),
-        one.processes + other.processes,
-        one.restarts,
-        one.sessions + other.sessions,
-        one.log_problem or other.log_problem,
-    )
 
 
 def _how_it_ended(status: int) -> str:
