@@ -43,12 +43,17 @@ def status(as_json: bool, watch: bool, text: str) -> ExitCode:
         raise click.UsageError(str(error)) from None
     request = {"verb": "status", "watch": watch}
     answers = agent.follow(home, request) if watch else iter([agent.ask(home, request)])
+    before = ""
     for answer in answers:
         if not answer["signed_in"]:
             raise agent.not_logged_in()
         everything = answer["resources"]
         answer["resources"] = [each for each in everything if wanted(each)]
-        click.echo(json.dumps(answer) if as_json else "\n".join(_table(answer, len(everything))))
+        shown = json.dumps(answer) if as_json else "\n".join(_table(answer, len(everything)))
+        # What changed may be nothing that is shown.
+        if shown != before:
+            click.echo(shown)
+        before = shown
     return ExitCode.OK
 
 

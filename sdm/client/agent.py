@@ -128,8 +128,8 @@ class Agent:
         for resource_id, listener in list(self._listeners.items()):
             entry = reachable.get(resource_id)
             if entry is None and resource_id in self._wanted and session and not session.over:
-                self._lost[resource_id] = Lost(listener.entry)
-                log.warning("%s: %s", listener.entry.name, status.TAKEN_AWAY)
+                self._lost[resource_id] = lost = Lost(listener.entry)
+                log.warning("%s: %s", listener.entry.name, lost.problem)
             if (
                 resource_id not in self._wanted
                 or entry is None

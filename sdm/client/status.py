@@ -1,5 +1,6 @@
 """What `sdm status` tells, as scripts get it with `--json`."""
 
+import datetime as dt
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -8,12 +9,15 @@ from sdm.client.catalog import Entry
 from sdm.client.control import Message
 from sdm.client.listener import HOST, Listener
 from sdm.client.session import NOT_LOGGED_IN, Session
+from sdm.contract.endings import Ending
 from sdm.version import VERSION
 
 CONNECTED, NOT_CONNECTED = "connected", "not connected"
 TAKEN_AWAY = "You no longer have access to this resource, or it was deleted."
 # Seconds. Whoever looks later does not wonder any more where a connection went.
 _LOSS_TOLD = 600.0
+# It is by its own clock that the control plane finds an end.
+_CLOCKS_DIFFER = dt.timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,14 @@ class Lost:
 
     entry: Entry
     at: float = field(default_factory=time.monotonic)
+    on: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+
+    @property
+    def problem(self) -> str:
+        """As the worker says it to whoever is connected; why it was taken away before its end, nobody says here."""
+        ends_at = self.entry.ends_at
+        is_over = ends_at is not None and ends_at <= self.on + _CLOCKS_DIFFER
+        return Ending.ACCESS_OVER.sentence if is_over else TAKEN_AWAY
 
     @property
     def is_told(self) -> bool:
@@ -47,8 +59,8 @@ def of_agent(
             for entry in (session.catalog if session and signed_in else ())
         ],
         "lost": [
-            {"id": key, "name": each.entry.name, "problem": TAKEN_AWAY}
-            for key, each in lost.items()
+            {"id": key, "name": each.entry.name, "problem": each.problem}
+            for key, each in sorted(lost.items(), key=lambda item: item[1].entry.name.casefold())
             if each.is_told
         ],
     }

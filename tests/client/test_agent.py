@@ -387,6 +387,45 @@ def test_what_is_taken_away_is_closed_and_what_is_given_appears(
     assert said in sdm.log()
 
 
+def test_what_was_lost_is_in_order_and_says_when_it_was_the_time_that_was_over(
+    plane: Plane, sdm: Sdm, offer: Offer
+):
+    now = dt.datetime.now(dt.UTC)
+    ends = {"wiki": now, "orders": now + dt.timedelta(hours=1), "Books": None}
+    offered = [offer(name, ends_at=at) for name, at in ends.items()]
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "--all")
+    for resource_id in offered:
+        plane.people.take_away(resource_id)
+    until(lambda: len(sdm.status()["lost"]) == 3)
+    removed, over = (
+        "You no longer have access to this resource, or it was deleted.",
+        "The time of your access is over.",
+    )
+    told = [(each["name"], each["problem"]) for each in sdm.status()["lost"]]
+    assert told == [("Books", removed), ("orders", removed), ("wiki", over)]
+    assert f"wiki: {over}\n" in sdm.log()
+
+
+def test_watching_prints_nothing_twice(plane: Plane, sdm: Sdm, offer: Offer):
+    offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    words = ("status", "--watch", "--json", "--filter", "orders")
+    with sdm.watching(*words) as watching:
+        lines = iter(watching.stdout or ())
+        told = [next(lines)]
+        wiki = offer("wiki")  # which the filter hides
+        until(lambda: sdm.resource("wiki") is not None)
+        plane.people.take_away(wiki)
+        until(lambda: sdm.resource("wiki") is None)
+        sdm.run("connect", "orders")
+        while json.loads(told[-1])["resources"][0]["status"] != "connected":
+            told.append(next(lines))
+    assert len(told) == 2
+
+
 @pytest.mark.parametrize("kind", ["rawTCP", "postgres"])
 def test_that_an_administrator_ended_the_session_is_shown_until_the_next_connection(
     plane: Plane, sdm: Sdm, worker: Worker, offer: Offer, kind: str
