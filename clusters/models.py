@@ -134,6 +134,10 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
     def online(self) -> "WorkerQuerySet":
         return self.filter(state__in=Worker.ONLINE)
 
+    def running(self) -> "WorkerQuerySet":
+        """Also those that begin, restart or are about to end: connections may go through them."""
+        return self.exclude(state__in=Worker.GONE)
+
     def shown(self) -> "WorkerQuerySet":
         """All but those that are gone for longer than a day."""
         return self.exclude(

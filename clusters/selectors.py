@@ -38,6 +38,8 @@ class WorkerCount:
     expected: int
     # Online, with something that an operator should know.
     troubled: int = 0
+    # Also those that begin, restart or are about to end: `Worker.objects.running()`.
+    running: int = 0
 
     @property
     def status(self) -> Cluster.Status:
@@ -100,10 +102,12 @@ def worker_counts(cluster_ids: Sequence[str]) -> dict[str, WorkerCount]:
             online=Count("pk", filter=online),
             expected=Count("pk"),
             troubled=Count("pk", filter=online & ~Q(problems=[])),
+            running=Count("pk", filter=~Q(state__in=Worker.GONE)),
         )
     )
     found = {
-        row["cluster_id"]: WorkerCount(row["online"], row["expected"], row["troubled"]) for row in counts
+        row["cluster_id"]: WorkerCount(row["online"], row["expected"], row["troubled"], row["running"])
+        for row in counts
     }
     return {cluster_id: found.get(cluster_id, WorkerCount(0, 0)) for cluster_id in cluster_ids}
 

@@ -197,7 +197,7 @@ def _restarted(worker: Worker, report: Report) -> dict[str, Any]:
 
 def workers_lost(*, silent_since: dt.datetime) -> int:
     """Workers that have said nothing since then are dead, once each; how many are so now."""
-    running = Worker.objects.exclude(state__in=Worker.GONE)
+    running = Worker.objects.running()
     silent = running.annotate(heard=Coalesce("last_heartbeat_at", "joined_at")).filter(heard__lt=silent_since)
     if not silent.exists():
         return 0
@@ -217,7 +217,7 @@ def worker_disconnect(*, actor: Account, worker: Worker) -> bool:
     """Whether it was still there to be stopped. What started it may start it again: then it joins as another."""
     require(actor, "clusters.change")
     with transaction.atomic():
-        running = Worker.objects.filter(pk=worker.pk).exclude(state__in=Worker.GONE)
+        running = Worker.objects.filter(pk=worker.pk).running()
         if not _set_state(running, Worker.State.STOPPED, stopped_reason=Reason.DISCONNECTED.value):
             return False
         revoke(actor=None, subject_id=worker.pk, reason=f"{actor.email} disconnected the worker.")

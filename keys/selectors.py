@@ -38,3 +38,8 @@ def key_or_404(actor: Actor, cluster_id: str, key_id: str, permission: str) -> C
 def workers_that_joined_with(key: ClusterKey) -> Sequence[Worker]:
     """The newest first."""
     return list(Worker.objects.filter(access_key=key.pk).shown().order_by("-joined_at", "pk")[:20])
+
+
+def workers_that_stop_without(key: ClusterKey) -> int:
+    """Also those that restart or are about to end: what goes through them is cut."""
+    return Worker.objects.filter(access_key=key.pk).running().count()

@@ -88,14 +88,14 @@ def key_arrivals(request: AccountRequest, cluster_id: str, key_id: str) -> HttpR
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_deletion(request: AccountRequest, cluster_id: str, key_id: str) -> HttpResponse:
     key = selectors.key_or_404(request.user, cluster_id, key_id, "keys.change")
-    online = sum(worker.is_online for worker in selectors.workers_that_joined_with(key))
+    workers = selectors.workers_that_stop_without(key)
     sent = request.method == "POST"
     form = DeletionForm(request.POST if sent else None, expected=key.cluster.name)
-    if sent and (not online or form.is_valid()):
+    if sent and (not workers or form.is_valid()):
         # Somebody else may have been faster; it is gone either way.
         with suppress(ClusterKey.DoesNotExist):
             services.key_delete(actor=request.user, key=key)
         messages.success(request, f"The key {key_id} is deleted. No worker can join with it any more.")
         return go(request, "keys:cluster-keys", cluster_id)
-    context = {"key": key, "cluster": key.cluster, "online": online}
+    context = {"key": key, "cluster": key.cluster, "workers": workers}
     return render_form(request, "keys/key_deletion.html", form, context)

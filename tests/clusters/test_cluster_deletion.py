@@ -23,7 +23,7 @@ def test_an_empty_cluster_goes_with_one_click(alice_client, cluster):
 
 def test_what_is_lost_is_said_in_numbers_and_needs_the_name(alice_client, alice, cluster):
     make_worker(cluster)
-    make_worker(cluster)
+    make_worker(cluster, Worker.State.RESTARTING)
     for number in range(3):
         Resource.objects.create(
             name=f"db-{number}",

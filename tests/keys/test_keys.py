@@ -15,7 +15,7 @@ from django.utils import timezone
 from audit.models import Activity
 from authority.models import Certificate
 from authority.services import issue_worker
-from clusters.models import Cluster
+from clusters.models import Cluster, Worker
 from keys import services
 from keys.models import ClusterKey
 from sdm.contract.keys import SecretKey
@@ -196,6 +196,23 @@ def test_deleting_a_key_says_which_workers_stop_and_needs_the_name(alice_client,
     alice_client.post(url, {"name": "keen-coffee"})
     assert not ClusterKey.objects.exists()
     assert Activity.objects.get(verb="proxy cluster key deleted").entity_id == key.pk
+
+
+@pytest.mark.parametrize("state", [Worker.State.NEW, Worker.State.AWAITING_RESTART, Worker.State.RESTARTING])
+def test_workers_that_are_not_over_are_counted_whatever_they_do(alice_client, alice, cluster, state):
+    key, _ = services.key_create(actor=alice, cluster=cluster, request_id=uuid.uuid4())
+    url = f"{keys_url(cluster)}{key.pk}/deletion/"
+    assert "No worker that runs uses it." in alice_client.get(url).content.decode()
+    for _ in range(21):
+        make_worker(cluster, state, access_key=key.pk)
+    for gone in Worker.GONE:
+        make_worker(cluster, gone, access_key=key.pk)
+    page = alice_client.get(url).content.decode()
+    assert "21 workers of keen-coffee that joined with it will stop" in page
+    assert "live connections through them will end" in page
+    assert alice_client.post(url).status_code == 422
+    assert alice_client.post(url, {"name": "keen-coffee"}).status_code == 302
+    assert {worker.state for worker in Worker.objects.filter(access_key=key.pk)} == {Worker.State.STOPPED}
 
 
 def test_a_key_of_another_cluster_is_not_found(alice_client, alice, cluster):
