@@ -49,7 +49,6 @@ class Session:
             try:
                 await self._connected(pauses)
             except ControlError as error:
-                self._calls = None
                 self.over = error.reason.then is not Then.RETRY or self.me.is_over(_now())
                 self._note(NOT_LOGGED_IN if self.over else str(error))
                 self.settled.set()
@@ -65,9 +64,9 @@ class Session:
     async def _connected(self, pauses: Pauses) -> None:
         async with connect(self.me.control_plane) as channel:
             self._calls = Calls(channel, str(self.me.control_plane))
-            if _now() >= self.me.expires_at:  # this machine slept
-                await self._renew_once(self._calls)
             try:
+                if _now() >= self.me.expires_at:  # this machine slept
+                    await self._renew_once(self._calls)
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._watch(self._calls, pauses))
                     tasks.create_task(self._renew(self._calls))
@@ -76,6 +75,9 @@ class Session:
                 if len(errors) < len(group.exceptions):
                     raise  # a fault of ours
                 raise errors[0] from None
+            finally:
+                # Before the channel is closed: nobody may begin a call on it any more.
+                self._calls = None
 
     async def _watch(self, calls: Calls, pauses: Pauses) -> None:
         async for message in calls.catalog(self.me):
