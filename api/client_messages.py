@@ -10,6 +10,7 @@ from connections.catalog import Entry
 from connections.tickets import Issued
 from logins.services import LoggedIn
 from resources.kinds import KINDS
+from resources.kinds.base import Category
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import clients_pb2 as pb
 from sdm.contract.v1 import workers_pb2 as v1
@@ -63,15 +64,17 @@ def catalog(account: Account, entries: Sequence[Entry]) -> pb.Catalog:
 
 def _entry(entry: Entry) -> pb.CatalogEntry:
     resource = entry.resource
+    category = KINDS[resource.kind].category
     told = pb.CatalogEntry(
         resource_id=resource.pk,
         name=resource.name,
         kind=resource.kind,
-        category=KINDS[resource.kind].category.value,
+        category=category.value,
         cluster_name=resource.cluster.name if resource.cluster else "",
         local_port=resource.port_override or 0,
         tags=entry.tags,
-        username=resource.username,
+        # Of a website it is half of what workers put in, and nobody's tool asks for it.
+        username="" if category is Category.WEBSITE else resource.username,
         database=resource.config.get("database", ""),
         path=resource.config.get("default_path", ""),
         cut_session_id=entry.cut_session_id,

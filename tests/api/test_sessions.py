@@ -17,11 +17,13 @@ from access.giving import account_detach
 from accounts.models import Account
 from accounts.service_accounts import service_account_create, service_token_renew
 from accounts.services import account_reinstate, account_suspend, sessions_end
+from api import client_messages
 from audit.models import Activity
 from audit.verbs import Verb
 from authority.models import Certificate
 from authority.ticket_keys import rotate, verified
 from clusters.models import Cluster
+from connections.catalog import entries
 from logins.models import ClientLogin, LoginCertificate, PendingLogin
 from logins.services import logins_sweep
 from resources.models import Resource
@@ -436,6 +438,22 @@ def test_the_catalog_comes_at_once_and_when_it_changes_until_the_machine_is_logg
     assert not entry.HasField("healthy") and not entry.HasField("ends_at")
     assert SECRET not in str(first) and "db.internal" not in str(first)
     assert first.person.email == "charlie@example.com" and not second.entries
+
+
+def test_the_username_that_workers_put_in_for_a_website_is_not_in_the_catalog(
+    ground: Ground, charlie: Account
+):
+    role = make_role(ground.alice, "developers", charlie)
+    kinds = ("httpBasicAuth", "postgres")
+    choose(
+        role,
+        *(
+            make_resource(ground.alice, kind, cluster=ground.cluster, kind=kind, username="app")
+            for kind in kinds
+        ),
+    )
+    told = client_messages.catalog(charlie, entries(charlie, timezone.now()))
+    assert {entry.kind: entry.username for entry in told.entries} == {"httpBasicAuth": "", "postgres": "app"}
 
 
 def taken(alice: Account, attachment: Any) -> None:
