@@ -96,6 +96,8 @@ def _verdict(
         return None
     if decided.refusal is not None:
         ending = _ENDINGS.get(decided.refusal, Ending.ACCESS_REMOVED)
-        return Verdict(live.session_id, ending, decided.sentence)
+        # They had access: that they have none is for who asks for the first time.
+        words = ending.sentence if decided.refusal is Refusal.NO_ACCESS else decided.sentence
+        return Verdict(live.session_id, ending, words)
     ends_at = min(found.ends_at, decided.until or found.ends_at)
     return Verdict(live.session_id, None, ends_at=ends_at)

@@ -64,6 +64,10 @@ def took(query: Query) -> str:
 @register.filter
 def error_words(query: Query) -> str:
     """A sentence where we have one for the word; a SQLSTATE or an HTTP status stands for itself."""
+    session = query.session
+    if session.ending_words and query.error == session.ending:
+        # Cut with its session: in the words that the person was told.
+        return visible(session.ending_words)
     return visible(_ERRORS.get(query.error, query.error))
 
 

@@ -147,6 +147,7 @@ def test_what_ends_access_reaches_the_worker_and_ends_the_session(
     assert verdict.reason == ending.value
     assert verdict.message.endswith(".")
     assert ("detached" in verdict.message) is (cut is detach)
+    assert (verdict.message == Ending.ACCESS_REMOVED.sentence) is (cut is take_role)
     assert seconds < 5
 
 

@@ -358,6 +358,16 @@ def test_why_a_query_was_cut_is_a_sentence_and_the_word_stands_beside_it(bob_cli
     assert "(<code>resource-gone</code>)" in detail
 
 
+def test_a_query_that_was_cut_with_its_session_says_what_the_person_was_told(bob_client: Client):
+    sid, told = new_session_id(), "The resource was detached from its proxy cluster."
+    tell(began(sid), asked(sid), answered(sid, error="resource-gone"))
+    Session.objects.filter(pk=sid).update(ending="resource-gone", ending_words=told)
+    assert f'title="resource-gone"><bdi>{told}</bdi>' in page(bob_client, QUERIES)
+    assert told in page(bob_client, f"{QUERIES}{sid}-1/")
+    Session.objects.filter(pk=sid).update(ending="client-left", ending_words="Another.")
+    assert "belongs to another cluster now." in page(bob_client, QUERIES)
+
+
 def test_a_query_tells_its_session_worker_and_client(bob_client: Client):
     query = make_query()
     facts = page(bob_client, f"{QUERIES}{query.pk}/").partition('<dl class="facts">')[2]

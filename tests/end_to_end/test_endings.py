@@ -106,7 +106,7 @@ TAKINGS = {
         Ending.ACCESS_REMOVED,
         lambda product: product.office("detach"),
         lambda product: product.office("attach"),
-        "No role and no temporary access",
+        Ending.ACCESS_REMOVED.sentence,
     ),
     "person suspended": Taking(
         Ending.SUSPENDED,
