@@ -79,6 +79,7 @@ def _entry(entry: Entry) -> pb.CatalogEntry:
         path=resource.config.get("default_path", ""),
         cut_session_id=entry.cut_session_id,
         health_problem=entry.health_problem,
+        unserved=not resource.is_served,
     )
     if resource.healthy is not None:
         told.healthy = resource.healthy

@@ -139,13 +139,14 @@ def _outcome(verb: str, resources: Sequence[Resource]) -> Iterator[str]:
         else:
             done = "already connected" if each["already"] else "connect successful"
             yield f"{each['name']}: {done}, {each['address']}"
-            yield f"    {command(each)}"
+            if begin := command(each):
+                yield f"    {begin}"
             if note := _note(each):
                 yield f"    {note}"
 
 
 def command(resource: Resource) -> str:
-    """How one would begin to work with it, ready to be copied."""
+    """How one would begin to work with it, ready to be copied; empty where we know of nothing."""
     host, _, port = str(resource["address"]).rpartition(":")
     kind = resource["type"]
     if kind == "postgres":
@@ -153,7 +154,7 @@ def command(resource: Resource) -> str:
     if kind.startswith("http"):
         url = f"http://{host}:{port}{resource['path'] or '/'}"
         return f"curl {shlex.quote(url)}"
-    return f"nc {host} {port}"
+    return f"nc {host} {port}" if kind == "rawTCP" else ""
 
 
 # --- For people ---

@@ -30,6 +30,8 @@ class Entry:
     cut_session_id: str = ""
     # What a worker found at the last check.
     health_problem: str = ""
+    # Whether workers speak to its kind.
+    is_served: bool = True
 
     @classmethod
     def of(cls, message: pb.CatalogEntry) -> "Entry":
@@ -48,6 +50,7 @@ class Entry:
             message.path,
             message.cut_session_id,
             message.health_problem,
+            not message.unserved,
         )
 
 

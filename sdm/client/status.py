@@ -77,9 +77,6 @@ def _account(session: Session) -> Message:
 
 
 def of_resource(entry: Entry, listener: Listener | None, *, wanted: bool) -> Message:
-    problem = listener.problem if listener else ""
-    if wanted and listener is None:
-        problem = f"{HOST}:{entry.local_port} is taken by another program."
     return {
         "id": entry.resource_id,
         "name": entry.name,
@@ -93,8 +90,16 @@ def of_resource(entry: Entry, listener: Listener | None, *, wanted: bool) -> Mes
         "health_problem": entry.health_problem,
         "until": entry.ends_at.isoformat() if entry.ends_at else None,
         "connections": listener.connections if listener else 0,
-        "problem": problem,
+        "problem": _problem(entry, listener) if wanted else "",
         "username": entry.username,
         "database": entry.database,
         "path": entry.path,
     }
+
+
+def _problem(entry: Entry, listener: Listener | None) -> str:
+    if listener is None:
+        return f"{HOST}:{entry.local_port} is taken by another program."
+    if listener.problem or entry.is_served:
+        return listener.problem
+    return f"Workers do not serve resources of the kind {entry.kind} yet."

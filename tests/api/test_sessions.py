@@ -440,6 +440,14 @@ def test_the_catalog_comes_at_once_and_when_it_changes_until_the_machine_is_logg
     assert first.person.email == "charlie@example.com" and not second.entries
 
 
+def test_the_catalog_says_which_kinds_workers_do_not_serve(ground: Ground, charlie: Account):
+    kinds = ("redis", "postgres")
+    rows = [make_resource(ground.alice, kind, cluster=ground.cluster, kind=kind) for kind in kinds]
+    choose(make_role(ground.alice, "developers", charlie), *rows)
+    told = client_messages.catalog(charlie, entries(charlie, timezone.now()))
+    assert {entry.kind: entry.unserved for entry in told.entries} == {"redis": True, "postgres": False}
+
+
 def test_the_username_that_workers_put_in_for_a_website_is_not_in_the_catalog(
     ground: Ground, charlie: Account
 ):

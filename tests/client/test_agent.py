@@ -267,6 +267,23 @@ def test_a_cluster_that_does_not_answer_is_named_when_one_connects(plane: Plane,
     assert shown.count(said) == 1  # nobody has asked for the other
 
 
+def test_a_kind_that_no_worker_serves_yet_is_said_when_one_connects(
+    plane: Plane, sdm: Sdm, worker: Worker, offer: Offer
+):
+    offer("cache", kind="redis", unserved=True)
+    offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    assert not sdm.resource("cache")["problem"]
+    done = sdm.run("connect", "cache")
+    assert done.returncode == 0
+    said = "    Workers do not serve resources of the kind redis yet.\n"
+    assert done.stdout.endswith(said)
+    assert "nc 127.0.0.1" not in done.stdout
+    assert said in sdm.run("status").stdout
+    assert "do not serve" not in sdm.run("connect", "orders").stdout
+
+
 def test_thousands_of_resources_are_shown_and_filtered(plane: Plane, sdm: Sdm):
     for number in range(2_000):
         tags = {"Environment": "test" if number % 2 else "production", "Team": "blue sky" * 20}

@@ -297,6 +297,7 @@ class CatalogEntry(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     CUT_SESSION_ID_FIELD_NUMBER: _builtins.int
     HEALTH_PROBLEM_FIELD_NUMBER: _builtins.int
+    UNSERVED_FIELD_NUMBER: _builtins.int
     resource_id: _builtins.str
     name: _builtins.str
     kind: _builtins.str
@@ -317,6 +318,8 @@ class CatalogEntry(_message.Message):
     """
     health_problem: _builtins.str
     """What a worker found at the last check, in a sentence, when it is not healthy."""
+    unserved: _builtins.bool
+    """Workers do not speak to its kind yet."""
     @_builtins.property
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -340,10 +343,11 @@ class CatalogEntry(_message.Message):
         path: _builtins.str = ...,
         cut_session_id: _builtins.str = ...,
         health_problem: _builtins.str = ...,
+        unserved: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_healthy", b"_healthy", "ends_at", b"ends_at", "healthy", b"healthy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_healthy", b"_healthy", "category", b"category", "cluster_name", b"cluster_name", "cut_session_id", b"cut_session_id", "database", b"database", "ends_at", b"ends_at", "health_problem", b"health_problem", "healthy", b"healthy", "kind", b"kind", "local_port", b"local_port", "name", b"name", "path", b"path", "resource_id", b"resource_id", "tags", b"tags", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_healthy", b"_healthy", "category", b"category", "cluster_name", b"cluster_name", "cut_session_id", b"cut_session_id", "database", b"database", "ends_at", b"ends_at", "health_problem", b"health_problem", "healthy", b"healthy", "kind", b"kind", "local_port", b"local_port", "name", b"name", "path", b"path", "resource_id", b"resource_id", "tags", b"tags", "unserved", b"unserved", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__healthy: _TypeAlias = _typing.Literal["healthy"]  # noqa: Y015
     _WhichOneofArgType__healthy: _TypeAlias = _typing.Literal["_healthy", b"_healthy"]  # noqa: Y015
