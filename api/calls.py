@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial, wraps
@@ -109,11 +109,25 @@ def answering(method: Handler[T]) -> Handler[T]:
 
     @wraps(method)
     async def answer(self: Any, request: Any, context: Context) -> T:
-        async with refusing(context), asyncio.timeout(DEADLINE):
+        async with refusing(context), _in_time(method.__name__):
             return await method(self, decodable(request), context)
         raise AssertionError  # refusing never swallows
 
     return answer
+
+
+@asynccontextmanager
+async def _in_time(name: str) -> AsyncIterator[None]:
+    """More work than is done in time is no fault, and where it was waited says nothing: a line, without a traceback."""
+    deadline = asyncio.timeout(DEADLINE)
+    try:
+        async with deadline:
+            yield
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        logger.warning("%s was given up: no answer within %g s.", name, DEADLINE)
+        raise Refused(Reason.UNAVAILABLE) from None
 
 
 @asynccontextmanager

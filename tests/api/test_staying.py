@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import threading
 import time
 from contextlib import AsyncExitStack
 from typing import Any
@@ -357,4 +358,44 @@ def test_a_failure_inside_is_logged_and_not_told(ground: Ground, monkeypatch, ca
     reason, words = ground.run(scene)
     assert reason is Reason.UNAVAILABLE
     assert "a secret" not in words
+    assert "A call failed" in caplog.text
+
+
+@pytest.mark.parametrize("server_seconds", [0.2, 20])
+def test_an_answer_that_comes_too_late_is_no_fault(
+    ground: Ground, monkeypatch, caplog, server_seconds: float
+):
+    """Neither where the server gives up, nor where the caller did."""
+    monkeypatch.setattr("api.calls.DEADLINE", server_seconds)
+    going_on = threading.Event()
+    monkeypatch.setattr("api.workers._application", lambda *args: None)
+    monkeypatch.setattr("keys.joining.join", lambda *args: going_on.wait(30))
+
+    async def scene(ground: Ground) -> grpc.StatusCode:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            timeout = 20 if server_seconds < 1 else 0.2
+            await ground.worker().stub.Register(v1.RegisterRequest(), timeout=timeout)
+        going_on.set()
+        return raised.value.code()
+
+    code = ground.run(scene)
+    logged = [(record.levelname, record.getMessage()) for record in caplog.records]
+    if server_seconds < 1:
+        assert code is grpc.StatusCode.UNAVAILABLE
+        assert logged == [("WARNING", "Register was given up: no answer within 0.2 s.")]
+    else:
+        assert (code, logged) == (grpc.StatusCode.DEADLINE_EXCEEDED, [])
+    assert "Traceback" not in caplog.text
+
+
+def test_a_timeout_inside_is_a_failure_like_any_other(ground: Ground, monkeypatch, caplog):
+    def fails(*args: object) -> None:
+        raise TimeoutError("a secret")
+
+    monkeypatch.setattr("keys.joining.join", fails)
+
+    async def scene(ground: Ground) -> tuple[Reason | None, str]:
+        return await refusal(ground.worker().try_to_register())
+
+    assert ground.run(scene)[0] is Reason.UNAVAILABLE
     assert "A call failed" in caplog.text
