@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Protocol
 
 from django import template
 from django.utils.safestring import SafeString, mark_safe
@@ -33,6 +34,16 @@ _NO_CLUSTER = mark_safe('<td data-label="Cluster"><span class="muted">None</span
 @register.simple_tag
 def health(resource: Resource) -> SafeString:
     return _HEALTH[resource.healthy]
+
+
+class OfResource(Protocol):
+    resource_id: str
+
+
+@register.simple_tag
+def resources_of(rows: Iterable[OfResource]) -> set[str]:
+    """The ids of those resources that are still there: what is remembered of the others has no page to lead to."""
+    return set(Resource.objects.filter(pk__in={row.resource_id for row in rows}).values_list("pk", flat=True))
 
 
 @register.simple_tag(takes_context=True)

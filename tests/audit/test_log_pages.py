@@ -19,6 +19,7 @@ from audit.models import Activity, Query, Session
 from audit.sessions import ended_sessions, session_end
 from events.models import EventRow
 from tests.audit.factories import answered, asked, began, make_query, make_session, new_session_id, tell
+from tests.resources.factories import make_resource
 
 SESSIONS, QUERIES = "/audit/sessions/", "/audit/queries/"
 HOSTILE = [
@@ -340,6 +341,18 @@ def test_of_what_tells_no_queries_none_are_counted(bob_client: Client):
     assert cell.format("–") in page(bob_client, SESSIONS)
     make_session(kind="postgres")
     assert cell.format("0") in page(bob_client, SESSIONS)
+
+
+def test_a_resource_leads_to_its_page_as_long_as_there_is_one(alice: Account, bob_client: Client):
+    resource = make_resource(alice, "orders-db")
+    make_session(resource_id=resource.pk, resource_name="orders-db")
+    make_session(resource_name="gone-db")
+    make_session(resource_id="", resource_name="")
+    make_session(resource_id="../x y", resource_name="hostile")
+    text = page(bob_client, SESSIONS)
+    assert f'<a href="/resources/{resource.pk}/"><bdi>orders-db</bdi></a>' in text
+    assert text.count('href="/resources/rs-') == 1
+    assert "<bdi>gone-db</bdi>" in text
 
 
 def test_a_kind_that_is_no_longer_known_has_its_own_word(bob_client: Client):
