@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from tests.end_to_end.product import HANG, Product
 from tests.end_to_end.psql import Psql
+from tests.house.checkout import free_port
 
 pytestmark = pytest.mark.process
 
@@ -65,6 +66,21 @@ def test_wrong_sql_is_answered_by_the_server(product: Product):
     assert done.returncode == 1
     assert 'syntax error at or near "SELEC"' in done.stderr
     assert product.query("orders", "SELEC 1")["error"].startswith("42601")
+
+
+def test_a_server_that_is_not_there_is_named_by_psql_and_by_the_status(product: Product):
+    config = {"database": "orders", "override_database": True, "tls_required": False}
+    login = {"username": "shop", "secrets": {"password": "not asked for"}}
+    product.offer("gone", "postgres", free_port(), config=config, **login)
+    product.office.until(lambda: (product.machine.resource("gone") or {}).get("health_problem"))
+    product.connect("gone")
+    with pytest.raises(psycopg.OperationalError) as refused:
+        psycopg.connect(f"host=127.0.0.1 port={product.machine.port('gone')} user=me dbname=orders")
+    said = product.machine.resource("gone")["health_problem"]
+    assert "refused" in said
+    assert said in str(refused.value)
+    assert f"    At the last check: {said}\n" in product.machine.run("status").stdout
+    assert f"gone: at the last check: {said}\n" in product.machine.log()
 
 
 def test_ctrl_c_cancels_what_the_server_does(product: Product):
