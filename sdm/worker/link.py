@@ -196,9 +196,10 @@ class Link:
         self._me = me
         self._cluster = cluster or self._cluster
         self._unread.belongs_to(me.name.cluster_id)
-        self._identify(me)
-        self._publish()
-        self._tell_whom_to_trust()
+        self._send(me.as_identity(self._pins))
+        if self._configuration.generation:  # until it is known whom to trust, nobody is let in
+            self._tell_whom_to_trust()
+            self._publish()
 
     def connected(self, up: bool) -> None:
         if up and not self._connected:
@@ -232,10 +233,11 @@ class Link:
         if configuration != self._configuration:
             self._configuration = configuration
             self._tell_whom_to_trust()
+            self._publish()
             self.changed.set()
         if self._me is not None and self._pins != [*configuration.control_plane_pins]:
             self._pins = [*configuration.control_plane_pins]
-            self._identify(self._me)
+            self._send(self._me.as_identity(self._pins))
 
     def restart(self, *, cut_connections: bool) -> None:
         """Said again and again while it may be: with connections that may not be cut there is nothing to remember."""
@@ -244,9 +246,6 @@ class Link:
         self._state, self._leaving = pb.WORKER_STATE_RESTARTING, True
         self.changed.set()
         self._send(End(ExitCode.RESTART, "The control plane asks for a restart."))
-
-    def _identify(self, me: Me) -> None:
-        self._send(me.as_identity(self._pins))
 
     def _tell_whom_to_trust(self) -> None:
         """Once it is known: fronts keep what an earlier link has told them."""

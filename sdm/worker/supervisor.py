@@ -153,7 +153,7 @@ class Supervisor:
             if self._phase is not Phase.RUNNING:
                 self._send(child, Leaving())
         if child is not self._link:
-            for message in (self._settings, self._trusted):
+            for message in (self._trusted, self._settings):
                 if message is not None:
                     self._send(child, message)
 
