@@ -16,6 +16,7 @@ from sdm.contract.reasons import Reason, Then
 from sdm.control_plane.connection import connect
 from sdm.control_plane.pauses import Pauses
 from sdm.control_plane.refusals import ControlError
+from sdm.control_plane.together import together
 from sdm.pki import profiles
 
 log = logging.getLogger(__name__)
@@ -67,9 +68,7 @@ class Session:
             try:
                 if _now() >= self.me.expires_at:  # this machine slept
                     await self._renew_once(self._calls)
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._watch(self._calls, pauses))
-                    tasks.create_task(self._renew(self._calls))
+                await together(self._watch(self._calls, pauses), self._renew(self._calls))
             except ExceptionGroup as group:
                 errors = [error for error in group.exceptions if isinstance(error, ControlError)]
                 if len(errors) < len(group.exceptions):

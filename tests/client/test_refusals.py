@@ -9,6 +9,7 @@ from grpc import aio
 
 from sdm.contract.reasons import Reason
 from sdm.control_plane.refusals import NoAnswer, answer, refusal
+from sdm.control_plane.together import together
 
 RAW = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: refused"
 
@@ -47,5 +48,25 @@ def test_who_waits_for_a_call_on_a_channel_that_is_closed_hears_of_it_and_goes_o
         with pytest.raises(NoAnswer):
             await answer(just_begun, "there")
         await server.stop(0)
+
+    asyncio.run(scene())
+
+
+def test_after_one_of_several_works_has_failed_a_timeout_is_still_a_timeout():
+    async def fails() -> None:
+        await asyncio.sleep(0.01)
+        raise ValueError
+
+    async def goes_on() -> None:
+        await asyncio.sleep(60)
+
+    async def scene() -> None:
+        with pytest.raises(ExceptionGroup):
+            await together(fails(), goes_on())
+        task = asyncio.current_task()
+        assert task is not None and not task.cancelling()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(60)
 
     asyncio.run(scene())

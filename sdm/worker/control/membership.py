@@ -21,6 +21,7 @@ from sdm.contract.v1 import workers_pb2 as pb
 from sdm.control_plane.connection import connect
 from sdm.control_plane.pauses import Pauses
 from sdm.control_plane.refusals import ControlError
+from sdm.control_plane.together import together
 from sdm.pki import profiles
 from sdm.worker.config import Config
 from sdm.worker.control.calls import Calls, Me
@@ -126,10 +127,7 @@ class Membership:
             me = self.me or await self._join(calls)
             self._standing = calls
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._watch(calls, me))
-                    tasks.create_task(self._pulse(calls))
-                    tasks.create_task(self._renew(calls))
+                await together(self._watch(calls, me), self._pulse(calls), self._renew(calls))
             except ExceptionGroup as group:
                 raise _gravest(group) from None
             finally:
