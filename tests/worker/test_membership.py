@@ -119,6 +119,18 @@ def test_what_was_under_way_when_the_link_broke_is_asked_again(
     worker.until(lambda: Counter(plane.calls)["ListTargets"] > before["ListTargets"] + 1)
 
 
+def test_a_control_plane_that_accepts_and_says_nothing_is_left_and_tried_again(
+    start: StartWorker, plane: ControlPlane
+):
+    worker = start(SDM_WORKERS="1")
+    worker.until(lambda: "Connected" in worker.log)
+    plane.down()
+    with socket.create_server(("127.0.0.1", plane.port)):
+        worker.until(lambda: worker.log.count("says nothing. Trying again") == 2, 60)
+    plane.up()
+    worker.until(lambda: worker.log.count("Connected") == 2, 60)
+
+
 def test_it_keeps_serving_while_the_control_plane_is_away_and_comes_back(
     start: StartWorker, plane: ControlPlane
 ):
