@@ -17,6 +17,7 @@ from audit.verbs import Verb
 from clusters.models import Cluster, Worker
 from clusters.services import Window, cluster_delete, cluster_update, maintenance_windows_replace
 from clusters.workers import worker_disconnect
+from keys import joining
 from keys.services import key_delete
 from sdm.contract import proof
 from sdm.contract.address import Address
@@ -368,14 +369,22 @@ def test_an_answer_that_comes_too_late_is_no_fault(
     """Neither where the server gives up, nor where the caller did."""
     monkeypatch.setattr("api.calls.DEADLINE", server_seconds)
     going_on = threading.Event()
-    monkeypatch.setattr("api.workers._application", lambda *args: None)
-    monkeypatch.setattr("keys.joining.join", lambda *args: going_on.wait(30))
+    join = joining.join
+
+    def late(application: joining.Application) -> joining.Joined:
+        going_on.wait(30)
+        return join(application)
+
+    monkeypatch.setattr("keys.joining.join", late)
 
     async def scene(ground: Ground) -> grpc.StatusCode:
+        worker = ground.worker()
+        application = await worker.application()
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             timeout = 20 if server_seconds < 1 else 0.2
-            await ground.worker().stub.Register(v1.RegisterRequest(), timeout=timeout)
+            await worker.stub.Register(application, timeout=timeout)
         going_on.set()
+        await eventually(lambda: Worker.objects.exists())
         return raised.value.code()
 
     code = ground.run(scene)
