@@ -34,7 +34,7 @@ from tests.worker.control_plane import (
     written,
 )
 from tests.worker.processes import is_the_answer, request, until
-from tests.worker.test_sessions import ends, says_back, started
+from tests.worker.tunnels import ends, says_back, started
 
 pytestmark = pytest.mark.process
 

@@ -1,4 +1,4 @@
-"""A worker that is on its way out, and is told that it may not go on at all."""
+"""A worker that is on its way out: it sees through what is there, unless it is told that it may not go on at all."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.worker.clients import Person
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import ControlPlane
 from tests.worker.processes import Worker
-from tests.worker.test_sessions import ends, says_back, started
+from tests.worker.tunnels import ends, says_back, started
 
 pytestmark = pytest.mark.process
 
@@ -25,6 +25,34 @@ def leaves(worker: Worker, plane: ControlPlane, how: str) -> None:
     else:
         plane.tell(pb.Instruction(restart=pb.Restart(cut_connections=True)))
     worker.until(lambda: "stopping" in worker.probe("/readiness")[1])
+
+
+def test_a_worker_that_stops_lets_sessions_go_on_until_its_deadline(
+    start: StartWorker, plane: ControlPlane, alice: Person, resource: str
+):
+    worker, port = started(start, plane, SDM_SHUTDOWN_NOTICE="1", SDM_SHUTDOWN_TIMEOUT="2")
+    with alice.tunnel(port, resource) as sock:
+        worker.signal(signal.SIGTERM)
+        worker.until(lambda: worker.probe("/readiness")[0] == 503)
+        # Not ready, and still open: balancers need a moment.
+        assert says_back(alice.tunnel(port, resource))
+        time.sleep(1.5)
+        assert says_back(sock)
+        assert ends(sock, 5)
+    assert worker.ends() == 0
+    assert plane.reports[-1].session_ids == []
+
+
+def test_a_worker_ends_when_its_last_session_does(
+    start: StartWorker, plane: ControlPlane, alice: Person, resource: str
+):
+    worker, port = started(start, plane, SDM_SHUTDOWN_TIMEOUT="600")
+    sock = alice.tunnel(port, resource)
+    worker.signal(signal.SIGTERM)
+    time.sleep(1)
+    assert says_back(sock)
+    sock.close()
+    assert worker.ends(10) == 0
 
 
 @pytest.mark.parametrize("notice", ["0", "60"])
