@@ -11,7 +11,6 @@ from sdm.worker.desk.place import Place
 from sdm.worker.desk.server import Desk
 
 SESSION = "s-0123456789abcdef"
-
 PATIENCE = 10.0
 
 

@@ -22,6 +22,8 @@ from tests.worker.tunnels import ends, says_back, started
 
 pytestmark = pytest.mark.process
 
+# --- Leases ---
+
 
 def test_a_lease_is_asked_for_once_while_it_is_good(
     start: StartWorker, plane: ControlPlane, alice: Person, resource: str, tmp_path: Path

@@ -16,6 +16,8 @@ from sdm.worker.desk.messages import Cut, Granted, Live, Until, encode
 from sdm.worker.desk.place import Place
 from tests.worker.desk import SESSION, Plane, Room, ask, at_the_desk, lease, run, until
 
+# --- Leases ---
+
 
 def test_an_answer_from_before_a_change_serves_nobody_who_asks_after_it():
     """It was decided when the access was still there, and arrives when it is not any more."""
