@@ -13,9 +13,14 @@ from api.serving import serving
 from clusters.models import Cluster
 from keys.models import ClusterKey
 from keys.services import key_create
+from resources.models import Resource
 from sdm.contract.keys import SecretKey
+from tests.access.factories import choose, make_role
 from tests.api.worker import SimulatedWorker
 from tests.clusters.factories import make_cluster
+from tests.resources.factories import make_resource, store_secret
+
+SECRET = "the-password-of-orders-db"
 
 
 @dataclass
@@ -52,3 +57,14 @@ def ground(transactional_db: None, alice: Account) -> Ground:
     cluster = make_cluster("keen-coffee", "127.0.0.1:1")
     key, secret = key_create(actor=alice, cluster=cluster, request_id=uuid.uuid4())
     return Ground(alice, cluster, key, secret)
+
+
+@pytest.fixture
+def resource(ground: Ground, charlie: Account) -> Resource:
+    """Charlie reaches it."""
+    found = make_resource(
+        ground.alice, "orders-db", cluster=ground.cluster, config={"database": "orders"}, port_override=10_007
+    )
+    store_secret(found, SECRET)
+    choose(make_role(ground.alice, "developers", charlie), found)
+    return found

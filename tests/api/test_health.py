@@ -17,8 +17,8 @@ from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as v1
 from tests.access.factories import choose, make_role
 from tests.api.conftest import Ground
-from tests.api.test_sessions import act, joined
-from tests.api.worker import SimulatedWorker, refusal
+from tests.api.leasing import joined
+from tests.api.worker import SimulatedWorker, act, refusal
 from tests.clusters.factories import make_cluster, make_worker
 from tests.resources.factories import make_resource, store_secret
 

@@ -26,8 +26,8 @@ from sdm.contract.v1 import workers_pb2 as v1
 from tests.access.factories import choose, grant, make_role
 from tests.api.client import SimulatedClient
 from tests.api.conftest import Ground
-from tests.api.test_sessions import act, joined
-from tests.api.worker import SimulatedWorker, refusal
+from tests.api.leasing import joined
+from tests.api.worker import SimulatedWorker, act, refusal
 from tests.clusters.factories import make_cluster
 from tests.resources.factories import make_resource
 
