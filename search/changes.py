@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from search.counting import RowCount
 from search.filters import M, Reading
-from search.grammar import Term, parse
+from search.grammar import Search, Term, parse
 from search.lookups import can_be_stored
 
 # What looking for a better search may cost: so many are tried, some of them always with another meaning and not with
@@ -40,13 +40,16 @@ def best_changes(reading: Reading[M], rows: QuerySet[M], *, narrow: bool = False
     unchanged = {"", str(reading.search)}
     otherwise = (text for text in dict.fromkeys(_read_otherwise(reading)) if text not in unchanged)
     remaining = dict.fromkeys(chip.remaining for chip in reading.chips if chip.remaining)
-    less = list(remaining)[: MAX_CHANGES - _MIN_MEANT]
+    # One term alone is not left out, as that would show all.
+    less = list(remaining or _saying_less(reading))[: MAX_CHANGES - _MIN_MEANT]
     meant = list(islice(otherwise, MAX_CHANGES - len(less)))
     texts = list(dict.fromkeys(meant + less))
     readings = [reading.filters.read(text, reading.matching) for text in texts]
     counts = _counts([read.apply_row_by_row(rows) if narrow else read.apply(rows) for read in readings])
     found = [Change(text, count) for text, count in zip(texts, counts, strict=False) if count]
-    best = [_best(change for change in found if change.text in meant), _best(found)]
+    best = [_best(change for change in found if change.text in meant)]
+    if remaining or best == [None]:
+        best.append(_best(found))
     return list(dict.fromkeys(change for change in best if change))
 
 
@@ -91,6 +94,13 @@ def _other_terms(reading: Reading[M], term: Term) -> Iterator[Term]:
         if not field.free_text and field.could_have(value, reading.matching):
             yield Term(field.name, value)
             yield from (Term(field.name, other) for other in field.respelled(filters.model, value))
+
+
+def _saying_less(reading: Reading[M]) -> Iterator[str]:
+    """A part of a filter's value instead of all of it."""
+    for term in reading.search.terms:
+        if field := reading.filters.field(term.word):
+            yield from (str(Search((Term(term.word, wider),))) for wider in field.wider(term.value))
 
 
 def _held_together(reading: Reading[M], index: int) -> Iterator[str]:

@@ -5,10 +5,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, auto
-from functools import reduce
-from operator import or_
+from functools import partial, reduce
+from itertools import compress, product
+from operator import ne, or_
 
-from django.db.models import ManyToOneRel, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, ManyToOneRel, Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
 from sdm.contract import address
@@ -64,7 +65,12 @@ class Field(ABC):
         return True
 
     def respelled(self, model: type[Model], value: Pattern) -> Iterator[Pattern]:
-        """An existing value that differs from this one in case alone, where case counts; one query at most."""
+        """Existing values that differ from this one in case alone, where case counts, the most alike first; one
+        query at most."""
+        return iter(())
+
+    def wider(self, value: Pattern) -> Iterator[Pattern]:
+        """Values that say less, the likelier ones first: what they find need not be what this one would find."""
         return iter(())
 
     def completions(self, model: type[Model], typed: str) -> Iterator[str]:
@@ -218,15 +224,24 @@ class Tags(Field):
     def respelled(self, model: type[Model], value: Pattern) -> Iterator[Pattern]:
         if not value.is_literal:
             return
-        key, has_value, wanted = value.text.partition("=")
-        keys, values = _spellings(key), _spellings(wanted)
-        other = Q(key__in=keys[1:])
-        if has_value:
-            # Said so that the tag as it was typed, which many may have, is not gone through to be left out.
-            other = Q(key__in=keys[1:], value__in=values) | Q(key=key, value__in=values[1:])
-        found = _rows(self._relation(model)).filter(other).order_by().values_list("key", "value")
-        for found_key, found_value in found[:1]:
-            yield Pattern((f"{found_key}={found_value}" if has_value else found_key,))
+        key, equals, wanted = value.text.partition("=")
+        spelled = (f"{k}{equals}{v}" for k, v in product(_spellings(key), _spellings(wanted)))
+        others = [Pattern((text,)) for text in spelled if text != value.text]
+        if not others:
+            return
+        others.sort(key=partial(_differences, value))
+        # Each is looked for in the index by itself, and any one row carries all the answers: none of the many tags
+        # that have the same spelling is gone through to find the others.
+        tags = _rows(self._relation(model)).order_by()
+        exist = tags.values_list(*(Exists(tags.filter(_fitting(other))) for other in others))[:1]
+        for answers in exist:
+            yield from compress(others, answers)
+
+    def wider(self, value: Pattern) -> Iterator[Pattern]:
+        key, wanted = value.partition("=")
+        if wanted is None or key.is_empty:
+            return
+        yield from (Pattern((other,)) for other in _spellings(key.text)) if key.is_literal else (key,)
 
     def completions(self, model: type[Model], typed: str) -> Iterator[str]:
         tags = _rows(self._relation(model))
@@ -304,3 +319,8 @@ def _spellings(text: str) -> list[str]:
     return list(
         dict.fromkeys((text, text.capitalize(), text.upper(), text.lower(), text.title(), *inside_kept))
     )
+
+
+def _differences(value: Pattern, spelling: Pattern) -> int:
+    """In how many characters two spellings differ."""
+    return sum(map(ne, value.text, spelling.text))

@@ -26,6 +26,18 @@ class TestOneTermLess:
         assert changes("coffee tags:Environment=none") == [Change("coffee", 2)]
         assert changes("harbor tags:Team=red") == [Change("harbor", 1)]
 
+    @pytest.mark.parametrize(
+        ("text", "less"),
+        [
+            ("tags:Environment=", "tags:Environment"),
+            ("tags:Environment=prod", "tags:Environment"),
+            ("tag:environment=prod*", "tag:Environment"),
+            ("tags:Env*=none", "tags:Env*"),
+        ],
+    )
+    def test_of_one_tag_alone_its_value(self, text: str, less: str):
+        assert changes(text) == [Change(less, 3)]
+
     def test_what_leaves_none_out_is_told_before_it(self):
         assert changes("coffee Environment=sandbox") == [
             Change("coffee tags:Environment=sandbox", 1),
@@ -70,6 +82,19 @@ class TestAnotherMeaning:
     )
     def test_a_tag_in_the_case_it_has(self, text: str, meant: str, count: int):
         assert changes(text) == [Change(meant, count)]
+
+    @pytest.mark.parametrize(
+        "text", ["tags:environment=sandbox", "environment=sandbox", "tags:Environment=SANDBOX"]
+    )
+    def test_of_several_cases_the_one_that_most_have(self, text: str):
+        make_cluster("alone", tags={"Environment": "Sandbox"})
+        assert changes(text) == [Change("tags:Environment=sandbox", 2)]
+
+    def test_of_cases_that_as_many_have_the_one_most_like_what_was_typed(self):
+        make_cluster("first", tags={"Stage": "Beta"})
+        make_cluster("second", tags={"Stage": "beta"})
+        assert changes("tags:stage=beta") == [Change("tags:Stage=beta", 1)]
+        assert changes("tags:stage=Beta") == [Change("tags:Stage=Beta", 1)]
 
     @pytest.mark.parametrize(
         ("text", "meant"),
