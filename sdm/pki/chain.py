@@ -158,10 +158,11 @@ class Authorities:
 
         `revoked` holds serial numbers as `serial_of` writes them. That the peer has the key is for TLS to prove.
         """
+        # First: our rules are for what our authorities signed, and others use other keys.
+        issuer = self._issuer(leaf)
         check_readable(leaf)
         if _is_authority(leaf):
             raise IsAuthority("This is the certificate of an authority, which stands for nobody.")
-        issuer = self._issuer(leaf)
         _check_time(leaf, issuer, at)
         _check_usage(leaf, self.kind)
         name = _name(leaf, issuer, self.kind)
@@ -185,8 +186,12 @@ class Authorities:
         return name
 
     def _issuer(self, leaf: x509.Certificate) -> x509.Certificate:
+        try:
+            named = leaf.issuer  # parsed when it is asked for
+        except UNREADABLE:
+            raise Unreadable("This certificate cannot be read here.") from None
         for authority in self.certificates:
-            if leaf.issuer != authority.subject:
+            if named != authority.subject:
                 continue
             try:
                 leaf.verify_directly_issued_by(authority)

@@ -290,6 +290,8 @@ def test_a_key_of_a_kind_that_is_never_asked_for():
         return builder
 
     assert refused(make_leaf(AUTHORITY, change=change)) is Unreadable
+    # What another authority makes its certificates for is its own affair.
+    assert refused(make_leaf(make_authority(label="Other CA"), change=change)) is UnknownAuthority
 
 
 def test_the_library_has_the_last_word():

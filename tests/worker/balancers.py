@@ -51,10 +51,10 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
 
 
 @contextmanager
-def haproxy(directory: Path, body: str) -> Iterator[int]:
-    """`body` may name {port} and {pem}."""
+def haproxy(directory: Path, body: str, pair: tuple[Path, Path] | None = None) -> Iterator[int]:
+    """`body` may name {port} and {pem}, which holds `pair`, or one of its own."""
     port = free_port()
-    cert, key = host_pair(directory, "haproxy")
+    cert, key = pair or host_pair(directory, "haproxy")
     pem = directory / "haproxy.pem"
     pem.write_bytes(cert.read_bytes() + key.read_bytes())
     config = directory / "haproxy.cfg"
