@@ -40,8 +40,12 @@ class Issued(Generic[Link]):
 
 
 @transaction.atomic
-def level_change(*, actor: Account, account: Account, level: Level) -> Account:
-    """Raises Refused where it would leave nobody to administer, or change one's own level."""
+def level_change(*, actor: Account, account: Account, was: str, level: Level) -> bool:
+    """Whether anything changed. `was` is the level that `actor` believes to change.
+
+    Raises Refused where somebody else changed it meanwhile, where it would leave nobody to administer, and for
+    one's own level.
+    """
     require(actor, CHANGE)
     account = _locked(account)
     if account.is_service:
@@ -50,50 +54,55 @@ def level_change(*, actor: Account, account: Account, level: Level) -> Account:
         raise Refused("You cannot change your own level. Ask another administrator to do it.")
     if level != Level.ADMIN:
         _refuse_last_administrator(account)
-    if account.level != level:
-        before, account.level = account.level, level
-        account.save(update_fields=["level"])
-        record(
-            actor=actor,
-            verb=Verb.LEVEL_CHANGED,
-            entity=account,
-            before={"level": before},
-            after={"level": level},
+    if account.level == level:
+        return False
+    if account.level != was:
+        raise Refused(
+            f"{account} has the level {account.get_level_display()} by now: somebody else changed it meanwhile. "
+            "Nothing was changed here."
         )
-        access_changed(account=account.pk)
-    return account
+    account.level = level
+    account.save(update_fields=["level"])
+    record(
+        actor=actor, verb=Verb.LEVEL_CHANGED, entity=account, before={"level": was}, after={"level": level}
+    )
+    access_changed(account=account.pk)
+    return True
 
 
 @transaction.atomic
-def account_suspend(*, actor: Account, account: Account) -> Account:
-    """Close the account and end its sessions at once."""
+def account_suspend(*, actor: Account, account: Account) -> bool:
+    """Close the account and end its sessions at once. False when that was done already."""
     require(actor, CHANGE)
     account = _locked(account)
     if account.pk == actor.pk:
         raise Refused("You cannot suspend yourself. Ask another administrator to do it.")
     _refuse_last_administrator(account)
-    if account.is_active:
-        account.is_active = False
-        # Sessions stay dead when the account is opened again.
-        account.session_epoch += 1
-        account.save(update_fields=["is_active", "session_epoch"])
-        PasswordLink.objects.filter(account=account).delete()
-        record(actor=actor, verb=Verb.ACCOUNT_SUSPENDED, entity=account)
-        access_changed(account=account.pk)
-    return account
+    if not account.is_active:
+        return False
+    account.is_active = False
+    # Sessions stay dead when the account is opened again.
+    account.session_epoch += 1
+    account.save(update_fields=["is_active", "session_epoch"])
+    PasswordLink.objects.filter(account=account).delete()
+    record(actor=actor, verb=Verb.ACCOUNT_SUSPENDED, entity=account)
+    access_changed(account=account.pk)
+    return True
 
 
 @transaction.atomic
-def account_reinstate(*, actor: Account, account: Account) -> Account:
+def account_reinstate(*, actor: Account, account: Account) -> bool:
+    """False when that was done already."""
     require(actor, CHANGE)
     account = _locked(account)
-    if not account.is_active:
-        account.is_active = True
-        account.session_epoch += 1  # also ends what began while it was closed
-        account.save(update_fields=["is_active", "session_epoch"])
-        record(actor=actor, verb=Verb.ACCOUNT_REINSTATED, entity=account)
-        access_changed(account=account.pk)
-    return account
+    if account.is_active:
+        return False
+    account.is_active = True
+    account.session_epoch += 1  # also ends what began while it was closed
+    account.save(update_fields=["is_active", "session_epoch"])
+    record(actor=actor, verb=Verb.ACCOUNT_REINSTATED, entity=account)
+    access_changed(account=account.pk)
+    return True
 
 
 def _locked(account: Account) -> Account:

@@ -58,15 +58,19 @@ def account_level(request: AccountRequest, account_id: str) -> HttpResponse:
         return render(request, "accounts/account_detail.html", context, status=422)
     if not recently_authenticated(request):
         return _confirm_first(request, resolve_url("accounts:account-detail", account.pk))
-    before = account.level
+    # What is no level is none that the account can have.
+    was, level = request.POST.get("was", ""), form.cleaned_data["level"]
     try:
-        account = services.level_change(actor=request.user, account=account, level=form.cleaned_data["level"])
+        changed = services.level_change(actor=request.user, account=account, was=was, level=level)
     except services.Refused as error:
         messages.error(request, str(error))
     else:
         undo = resolve_url("accounts:account-level", account.pk)
-        text = f"{account} now has the level {account.get_level_display()}."
-        messages.undoable(request, text, undo_url=undo, fields={"level": before})
+        if changed:
+            text = f"{account} now has the level {level.label}."
+            messages.undoable(request, text, undo_url=undo, fields={"level": was, "was": level})
+        else:
+            messages.info(request, f"{account} has the level {level.label} already.")
     return redirect("accounts:account-detail", account.pk)
 
 
@@ -74,20 +78,25 @@ def account_level(request: AccountRequest, account_id: str) -> HttpResponse:
 def account_suspend(request: AccountRequest, account_id: str) -> HttpResponse:
     account = selectors.account_or_404(request.user, account_id, "accounts.change")
     try:
-        services.account_suspend(actor=request.user, account=account)
+        suspended = services.account_suspend(actor=request.user, account=account)
     except services.Refused as error:
         messages.error(request, str(error))
     else:
         undo = resolve_url("accounts:account-reinstate", account.pk)
-        messages.undoable(request, f"{account} is suspended and signed out.", undo_url=undo, fields={})
+        if suspended:
+            messages.undoable(request, f"{account} is suspended and signed out.", undo_url=undo, fields={})
+        else:
+            messages.info(request, f"{account} was suspended already.")
     return redirect("accounts:account-detail", account.pk)
 
 
 @require_POST
 def account_reinstate(request: AccountRequest, account_id: str) -> HttpResponse:
     account = selectors.account_or_404(request.user, account_id, "accounts.change")
-    services.account_reinstate(actor=request.user, account=account)
-    messages.success(request, f"{account} can sign in again.")
+    if services.account_reinstate(actor=request.user, account=account):
+        messages.success(request, f"{account} can sign in again.")
+    else:
+        messages.info(request, f"{account} was reinstated already.")
     return redirect("accounts:account-detail", account.pk)
 
 

@@ -292,7 +292,7 @@ def test_only_administrators_may(alice, orders, who, request):
 def test_whatever_may_change_an_answer_is_announced(alice, bob, charlie, orders, announced):
     cluster, other, pk = orders.cluster, make_resource(alice), orders.pk
     accounts.account_suspend(actor=alice, account=charlie)
-    accounts.level_change(actor=alice, account=bob, level=Level.USER)
+    accounts.level_change(actor=alice, account=bob, was=Level.AUDITOR, level=Level.USER)
     resources.resources_move(actor=alice, moves=[Move(orders.pk, cluster.pk, "")])
     resources.resources_move(
         actor=alice, moves=[Move(orders.pk, "", cluster.pk), Move(other.pk, "", cluster.pk)]

@@ -32,7 +32,7 @@ def acts_on(account):
     """Every act that a page offers, with fields that would do something."""
     page = page_of(account)
     return [
-        (page + "level/", {"level": "admin"}),
+        (page + "level/", {"level": "admin", "was": "user"}),
         (page + "suspension/", {}),
         (page + "reinstatement/", {}),
         (page + "password-link/", {}),
@@ -92,7 +92,7 @@ def test_nobody_else_changes_anything(level, charlie):
 def test_the_services_refuse_by_themselves(request, name, alice):
     actor = request.getfixturevalue(name)
     for act in (
-        lambda: services.level_change(actor=actor, account=alice, level=Level.USER),
+        lambda: services.level_change(actor=actor, account=alice, was=Level.ADMIN, level=Level.USER),
         lambda: services.account_suspend(actor=actor, account=alice),
         lambda: services.account_reinstate(actor=actor, account=alice),
         lambda: services.password_link_create(actor=actor, account=alice),
@@ -169,7 +169,9 @@ def test_the_list_costs_the_same_for_many(alice_client, django_assert_max_num_qu
 
 
 def test_a_level_is_changed_and_can_be_undone(alice_client, alice, charlie):
-    response = alice_client.post(page_of(charlie) + "level/", {"level": "auditor"}, follow=True)
+    response = alice_client.post(
+        page_of(charlie) + "level/", {"level": "auditor", "was": "user"}, follow=True
+    )
     charlie.refresh_from_db()
     assert charlie.level == Level.AUDITOR
     message, undo = undoable_in(response)
@@ -186,6 +188,47 @@ def test_a_level_is_changed_and_can_be_undone(alice_client, alice, charlie):
     assert charlie.level == Level.USER
 
 
+def test_undo_of_a_level_does_not_undo_what_another_did_since(alice_client, charlie):
+    response = alice_client.post(
+        page_of(charlie) + "level/", {"level": "auditor", "was": "user"}, follow=True
+    )
+    _, undo = undoable_in(response)
+    Account.objects.update(level=Level.ADMIN)
+    page = alice_client.post(undo["undo_url"], dict(undo["fields"]), follow=True).content.decode()
+    assert "Charlie has the level Administrator by now: somebody else changed it meanwhile." in page
+    charlie.refresh_from_db()
+    assert charlie.level == Level.ADMIN
+
+
+def test_a_form_that_is_out_of_date_changes_no_level(alice_client, charlie):
+    page = alice_client.get(page_of(charlie)).content.decode()
+    assert '<input type="hidden" name="was" value="user">' in page
+    Account.objects.filter(pk=charlie.pk).update(level=Level.AUDITOR)
+    for stale in ({"was": "user"}, {"was": "\0"}, {}):
+        response = alice_client.post(page_of(charlie) + "level/", {"level": "admin", **stale}, follow=True)
+        assert "Charlie has the level Auditor by now" in response.content.decode()
+    charlie.refresh_from_db()
+    assert charlie.level == Level.AUDITOR
+    assert not Activity.objects.exists()
+
+
+def test_what_another_did_already_is_said_without_undo(alice_client, charlie):
+    Account.objects.filter(pk=charlie.pk).update(level=Level.AUDITOR, is_active=False)
+    acts = [
+        ("level/", {"level": "auditor", "was": "user"}, "Charlie has the level Auditor already."),
+        ("suspension/", {}, "Charlie was suspended already."),
+    ]
+    for act, fields, words in acts:
+        response = alice_client.post(page_of(charlie) + act, fields, follow=True)
+        (message,) = response.context["messages"]
+        assert str(message) == words
+        assert undo_of(message) is None
+    Account.objects.filter(pk=charlie.pk).update(is_active=True)
+    page = alice_client.post(page_of(charlie) + "reinstatement/", follow=True).content.decode()
+    assert "Charlie was reinstated already." in page
+    assert not Activity.objects.exists()
+
+
 @pytest.mark.parametrize("level", ["", "root", "Administrator", "\0", "x" * 100_000])
 def test_a_level_that_there_is_not_is_refused(alice_client, charlie, level):
     assert alice_client.post(page_of(charlie) + "level/", {"level": level}).status_code == 422
@@ -196,6 +239,7 @@ def test_a_level_that_there_is_not_is_refused(alice_client, charlie, level):
 def test_only_the_level_can_be_given(alice_client, charlie):
     fields = {
         "level": "auditor",
+        "was": "user",
         "email": "evil@example.com",
         "is_active": "",
         "password": "x",
@@ -213,7 +257,7 @@ def test_setting_the_same_level_records_nothing(alice_client, charlie):
 
 def test_nobody_changes_the_own_level_or_suspends_oneself(alice_client, alice):
     make_account("Dora", Level.ADMIN)
-    for act, fields in (("level/", {"level": "user"}), ("suspension/", {})):
+    for act, fields in (("level/", {"level": "user", "was": "admin"}), ("suspension/", {})):
         response = alice_client.post(page_of(alice) + act, fields, follow=True)
         assert "Ask another administrator to do it." in response.content.decode()
     alice.refresh_from_db()
@@ -228,20 +272,22 @@ def test_the_last_active_administrator_stays_one(alice, charlie):
     dora = make_account("Dora", Level.ADMIN)
     Account.objects.filter(pk=alice.pk).update(is_active=False)
     for act in (
-        lambda: services.level_change(actor=alice, account=dora, level=Level.AUDITOR),
+        lambda: services.level_change(actor=alice, account=dora, was=Level.ADMIN, level=Level.AUDITOR),
         lambda: services.account_suspend(actor=alice, account=dora),
     ):
         with pytest.raises(services.Refused, match="Dora is the last active administrator"):
             act()
-    services.level_change(actor=alice, account=dora, level=Level.ADMIN)
-    services.level_change(actor=alice, account=charlie, level=Level.ADMIN)
+    services.level_change(actor=alice, account=dora, was=Level.ADMIN, level=Level.ADMIN)
+    services.level_change(actor=alice, account=charlie, was=Level.USER, level=Level.ADMIN)
     services.account_suspend(actor=alice, account=dora)
 
 
 @pytest.mark.parametrize(
     "act",
     [
-        lambda actor, account: services.level_change(actor=actor, account=account, level=Level.USER),
+        lambda actor, account: services.level_change(
+            actor=actor, account=account, was=Level.ADMIN, level=Level.USER
+        ),
         lambda actor, account: services.account_suspend(actor=actor, account=account),
     ],
     ids=["demote", "suspend"],

@@ -146,7 +146,7 @@ def test_a_wrong_password_proves_nothing(alice):
 def test_a_post_is_never_kept_to_be_replayed(alice, charlie):
     """It could hold a secret; people confirm first and act again."""
     client = sign_in(alice, confirmed=False)
-    client.post(f"/settings/people/{charlie.pk}/level/", {"level": "admin"})
+    client.post(f"/settings/people/{charlie.pk}/level/", {"level": "admin", "was": "user"})
     assert "admin" not in str(dict(client.session.items()).get("account_reauthentication_state"))
     client.post("/confirm/", {"password": PASSWORD, "next": f"/settings/people/{charlie.pk}/"})
     charlie.refresh_from_db()

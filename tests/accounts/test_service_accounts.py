@@ -109,7 +109,7 @@ def test_only_administrators_who_are_here_make_them(
 def test_it_has_no_way_into_the_console(alice: Account, alice_client: Client, client: Client):
     account = service_account_create(actor=alice, name="ci-runner").account
     with pytest.raises(Refused):
-        level_change(actor=alice, account=account, level=Level.ADMIN)
+        level_change(actor=alice, account=account, was=Level.USER, level=Level.ADMIN)
     with pytest.raises(Refused):
         password_link_create(actor=alice, account=account)
     assert password_link_recover(email=account.email) is None
