@@ -1,5 +1,6 @@
 """The agent as commands see it: found, or started, and asked."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def ask(where: Home, request: Message) -> Message:
     try:
         answer = control.ask(where.socket, request)
     except NoAgent:
-        raise Failed(f"The agent ended. Its log is {where.log}.", ExitCode.UNAVAILABLE) from None
+        raise _ended(where) from None
     if "error" in answer:
         reason = str(answer.get("reason", ""))
         raise Failed(str(answer["error"]), _CODES.get(reason, ExitCode.FAILURE), reason)
@@ -62,14 +63,19 @@ def ask(where: Home, request: Message) -> Message:
 _CODES = {"not-logged-in": ExitCode.REFUSED, "not-found": ExitCode.NOT_FOUND}
 
 
+def _ended(where: Home) -> Failed:
+    return Failed(f"The agent ended. Its log is {where.log}.", ExitCode.UNAVAILABLE)
+
+
 def follow(where: Home, request: Message) -> Iterator[Message]:
+    """Each answer, until whoever asked has had enough. Failed when the agent ends, which it does at a logout."""
     if not signed_in(where):
         raise not_logged_in()
     start(where)
-    try:
+    with contextlib.suppress(NoAgent):  # it was cut off in the middle of an answer
         yield from control.follow(where.socket, request, forever=True)
-    except NoAgent:
-        raise Failed(f"The agent ended. Its log is {where.log}.", ExitCode.UNAVAILABLE) from None
+    # It has no last answer: whoever reads this would wait for the next, or believe that all is well.
+    raise _ended(where) if signed_in(where) else not_logged_in()
 
 
 def start(where: Home) -> None:

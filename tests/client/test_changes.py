@@ -2,9 +2,12 @@
 
 import datetime as dt
 import json
+import signal
+import subprocess
 
 import pytest
 
+from sdm.exit_codes import ExitCode
 from tests.client.conftest import Offer, Sdm
 from tests.client.control_plane import Plane
 from tests.client.ports import dialled, said_back
@@ -73,6 +76,39 @@ def test_watching_prints_nothing_twice(plane: Plane, sdm: Sdm, offer: Offer):
         while json.loads(told[-1])["resources"][0]["status"] != "connected":
             told.append(next(lines))
     assert len(told) == 2
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_who_watches_is_told_that_the_agent_ended(plane: Plane, sdm: Sdm, ending: signal.Signals):
+    sdm.login(plane)
+    agent = sdm.listen()
+    with sdm.watching("status", "--watch") as people, sdm.watching("status", "--watch", "--json") as script:
+        for each in (people, script):
+            assert each.stdout is not None
+            each.stdout.readline()
+        agent.send_signal(ending)
+        assert (people.wait(20), script.wait(20)) == (ExitCode.UNAVAILABLE, ExitCode.UNAVAILABLE)
+        assert "The agent ended." in last_line(people)
+        told = json.loads(last_line(script))
+    assert (told["code"], told["reason"]) == (ExitCode.UNAVAILABLE, "unavailable")
+
+
+def test_who_watches_is_told_of_a_logout(plane: Plane, sdm: Sdm):
+    sdm.login(plane)
+    sdm.listen()
+    with sdm.watching("status", "--watch") as people, sdm.watching("status", "--watch", "--json") as script:
+        for each in (people, script):
+            assert each.stdout is not None
+            each.stdout.readline()
+        assert sdm.run("logout").returncode == 0
+        assert (people.wait(20), script.wait(20)) == (ExitCode.REFUSED, ExitCode.REFUSED)
+        assert last_line(people) == "You are not authenticated. Please login again.\n"
+        told = json.loads(last_line(script))
+    assert (told["code"], told["reason"]) == (ExitCode.REFUSED, "not-logged-in")
+
+
+def last_line(process: "subprocess.Popen[str]") -> str:
+    return list(process.stdout or ())[-1]
 
 
 @pytest.mark.parametrize("kind", ["rawTCP", "postgres"])
