@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from allauth.mfa.models import Authenticator
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils import timezone
 
@@ -28,6 +28,11 @@ class Refused(Exception):
     """What the actor may do, and yet not here and now. The message says why."""
 
 
+class Forbidden(PermissionDenied):
+    """What a rule about people forbids, whatever the level. The message says which; the attempt is recorded where
+    every refused permission is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Issued(Generic[Link]):
     """A one-time link to hand over. `token` is a secret and exists nowhere else."""
@@ -43,17 +48,17 @@ class Issued(Generic[Link]):
 def level_change(*, actor: Account, account: Account, was: str, level: Level) -> bool:
     """Whether anything changed. `was` is the level that `actor` believes to change.
 
-    Raises Refused where somebody else changed it meanwhile, where it would leave nobody to administer, and for
-    one's own level.
+    Raises Refused where somebody else changed it meanwhile, Forbidden where it would leave nobody to administer,
+    and for one's own level.
     """
     require(actor, CHANGE)
     account = _locked(account)
     if account.is_service:
         raise Refused("A service account is a user: it reaches resources, and has no way into this console.")
     if account.pk == actor.pk:
-        raise Refused("You cannot change your own level. Ask another administrator to do it.")
+        raise Forbidden("You cannot change your own level. Ask another administrator to do it.")
     if level != Level.ADMIN:
-        _refuse_last_administrator(account)
+        _forbid_last_administrator(account)
     if account.level == level:
         return False
     if account.level != was:
@@ -76,8 +81,8 @@ def account_suspend(*, actor: Account, account: Account) -> bool:
     require(actor, CHANGE)
     account = _locked(account)
     if account.pk == actor.pk:
-        raise Refused("You cannot suspend yourself. Ask another administrator to do it.")
-    _refuse_last_administrator(account)
+        raise Forbidden("You cannot suspend yourself. Ask another administrator to do it.")
+    _forbid_last_administrator(account)
     if not account.is_active:
         return False
     account.is_active = False
@@ -115,9 +120,9 @@ def _locked(account: Account) -> Account:
     return Account.objects.select_for_update().get(pk=account.pk)
 
 
-def _refuse_last_administrator(account: Account) -> None:
+def _forbid_last_administrator(account: Account) -> None:
     if selectors.is_last_administrator(account):
-        raise Refused(LAST_ADMINISTRATOR.format(account))
+        raise Forbidden(LAST_ADMINISTRATOR.format(account))
 
 
 # --- Invitations -------------------------------------------------------------------------------

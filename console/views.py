@@ -10,6 +10,7 @@ from access.decisions import reachable_by
 from access.selectors import COUNTED_TO
 from access.ways import end_of, ways_of
 from accounts.http import AccountRequest
+from accounts.services import Forbidden
 from audit.refusals import record_refusal
 from audit.verbs import Verb
 from ui.pagination import paginate
@@ -48,6 +49,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 @login_not_required
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, Forbidden):
+        return _problem(request, 403, "This is not allowed", str(exception))
     return _problem(
         request,
         403,

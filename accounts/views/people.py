@@ -77,16 +77,11 @@ def account_level(request: AccountRequest, account_id: str) -> HttpResponse:
 @require_POST
 def account_suspend(request: AccountRequest, account_id: str) -> HttpResponse:
     account = selectors.account_or_404(request.user, account_id, "accounts.change")
-    try:
-        suspended = services.account_suspend(actor=request.user, account=account)
-    except services.Refused as error:
-        messages.error(request, str(error))
-    else:
+    if services.account_suspend(actor=request.user, account=account):
         undo = resolve_url("accounts:account-reinstate", account.pk)
-        if suspended:
-            messages.undoable(request, f"{account} is suspended and signed out.", undo_url=undo, fields={})
-        else:
-            messages.info(request, f"{account} was suspended already.")
+        messages.undoable(request, f"{account} is suspended and signed out.", undo_url=undo, fields={})
+    else:
+        messages.info(request, f"{account} was suspended already.")
     return redirect("accounts:account-detail", account.pk)
 
 

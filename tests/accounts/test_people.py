@@ -255,17 +255,51 @@ def test_setting_the_same_level_records_nothing(alice_client, charlie):
     assert not Activity.objects.exists()
 
 
-def test_nobody_changes_the_own_level_or_suspends_oneself(alice_client, alice):
+@pytest.mark.parametrize(
+    ("act", "fields"), [("level/", {"level": "user", "was": "admin"}), ("suspension/", {})]
+)
+def test_nobody_changes_the_own_level_or_suspends_oneself(alice_client, alice, act, fields):
     make_account("Dora", Level.ADMIN)
-    for act, fields in (("level/", {"level": "user", "was": "admin"}), ("suspension/", {})):
-        response = alice_client.post(page_of(alice) + act, fields, follow=True)
-        assert "Ask another administrator to do it." in response.content.decode()
+    response = alice_client.post(page_of(alice) + act, fields)
+    assert response.status_code == 403
+    assert "Ask another administrator to do it." in response.content.decode()
     alice.refresh_from_db()
     assert (alice.level, alice.is_active) == (Level.ADMIN, True)
-    assert not Activity.objects.exists()
+    attempt = Activity.objects.get()
+    assert (attempt.actor, attempt.verb, attempt.outcome) == (alice, "permission denied", "denied")
+    assert attempt.entity_name == f"POST {page_of(alice)}{act}"
+    assert attempt.after == {
+        "reason": "You cannot "
+        + ("change your own level" if fields else "suspend yourself")
+        + ". Ask another administrator to do it."
+    }
+
+
+def test_the_page_of_oneself_offers_neither(alice_client, alice):
     content = alice_client.get(page_of(alice)).content.decode()
     assert "changed by another administrator" in content
     assert "Change level" not in content
+
+
+def test_taking_the_last_administrator_is_recorded(alice_client, alice, monkeypatch):
+    """Between the question whether one may and the lock, two administrators can take each other away."""
+    dora = make_account("Dora", Level.ADMIN)
+    locked = services._locked
+
+    def late(account):
+        Account.objects.filter(pk=alice.pk).update(is_active=False)
+        return locked(account)
+
+    monkeypatch.setattr(services, "_locked", late)
+    response = alice_client.post(page_of(dora) + "suspension/")
+    assert response.status_code == 403
+    assert "Dora is the last active administrator." in response.content.decode()
+    attempt = Activity.objects.get()
+    assert (attempt.outcome, attempt.actor, attempt.entity_name) == (
+        "denied",
+        alice,
+        f"POST {page_of(dora)}suspension/",
+    )
 
 
 def test_the_last_active_administrator_stays_one(alice, charlie):
@@ -275,7 +309,7 @@ def test_the_last_active_administrator_stays_one(alice, charlie):
         lambda: services.level_change(actor=alice, account=dora, was=Level.ADMIN, level=Level.AUDITOR),
         lambda: services.account_suspend(actor=alice, account=dora),
     ):
-        with pytest.raises(services.Refused, match="Dora is the last active administrator"):
+        with pytest.raises(services.Forbidden, match="Dora is the last active administrator"):
             act()
     services.level_change(actor=alice, account=dora, was=Level.ADMIN, level=Level.ADMIN)
     services.level_change(actor=alice, account=charlie, was=Level.USER, level=Level.ADMIN)
@@ -297,7 +331,7 @@ def test_two_administrators_who_remove_each_other_at_once_leave_one(transactiona
         people = [make_account(f"Admin{number}", Level.ADMIN) for number in range(2)]
         one, two = people
         answers = at_once(lambda: act(one, two), lambda: act(two, one))  # noqa: B023  # run at once
-        refused = [answer for answer in answers if isinstance(answer, services.Refused)]
+        refused = [answer for answer in answers if isinstance(answer, services.Forbidden)]
         assert len(refused) == 1, answers
         assert Account.objects.filter(level=Level.ADMIN, is_active=True).count() == 1
         Account.objects.filter(pk__in=[one.pk, two.pk]).update(level=Level.USER)
