@@ -139,6 +139,8 @@ def _outcome(verb: str, resources: Sequence[Resource]) -> Iterator[str]:
         else:
             done = "already connected" if each["already"] else "connect successful"
             yield f"{each['name']}: {done}, {each['address']}"
+            if url := each.get("url"):  # an agent that is older than this command gives none
+                yield f"    {url}"
             if begin := command(each):
                 yield f"    {begin}"
             if note := _note(each):
@@ -171,6 +173,8 @@ def _table(answer: dict[str, Any], total: int) -> Iterator[str]:
         yield next(lines)
         for resource, line in zip(rows, lines, strict=True):
             yield line
+            if resource["status"] == "connected" and (url := resource.get("url")):
+                yield f"    {url}"
             # What is wrong with all of them stands above.
             if (note := _note(resource)) and note != answer["problem"]:
                 yield f"    {note}"

@@ -1,6 +1,7 @@
 """What `sdm status` tells, as scripts get it with `--json`."""
 
 import datetime as dt
+import re
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ TAKEN_AWAY = "You no longer have access to this resource, or it was deleted."
 _LOSS_TOLD = 600.0
 # It is by its own clock that the control plane finds an end.
 _CLOCKS_DIFFER = dt.timedelta(seconds=5)
+# What a host may be called; not with `--` in the third place, where browsers look for a name in another script.
+_LABEL = re.compile(r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LONGEST_PART = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ def of_resource(entry: Entry, listener: Listener | None, *, wanted: bool) -> Mes
         "cluster": entry.cluster,
         "status": CONNECTED if listener else NOT_CONNECTED,
         "address": f"{HOST}:{entry.local_port}",
+        "url": _url(entry),
         "tags": dict(entry.tags),
         "healthy": entry.healthy,
         "health_problem": entry.health_problem,
@@ -103,3 +108,20 @@ def _problem(entry: Entry, listener: Listener | None) -> str:
     if listener.problem or entry.is_served:
         return listener.problem
     return f"Workers do not serve resources of the kind {entry.kind} yet."
+
+
+def _url(entry: Entry) -> str:
+    """By a name of its own, which browsers know as this machine: they keep cookies by name and not by port, so that all
+    websites on 127.0.0.1 get each other's."""
+    if entry.category != "website" or not entry.local_port:
+        return ""
+    return f"http://{_label(entry)}.localhost:{entry.local_port}{entry.path or '/'}"
+
+
+def _label(entry: Entry) -> str:
+    plain = entry.name.lower() if entry.name.isascii() else ""
+    if _LABEL.fullmatch(plain):
+        return plain
+    # Names that differ may come to the same here, ports do not.
+    part = re.sub(r"[^a-z0-9]+", "-", entry.name.lower())[:_LONGEST_PART].strip("-")
+    return f"{part}-{entry.local_port}".removeprefix("-")

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -144,9 +145,27 @@ def test_each_request_is_in_the_log(product: Product, console: Page):
 
 
 def test_what_the_agent_says_in_json_is_enough_to_open_it(product: Product):
-    done = product.machine.run("status", "--json")
-    (wiki,) = [one for one in json.loads(done.stdout)["resources"] if one["name"] == "wiki"]
+    wiki = told(product, "wiki")
     assert "<h1>Wiki</h1>" in curl(f"http://{wiki['address']}{wiki['path'] or '/'}")
+
+
+def test_a_browser_keeps_the_cookies_of_a_website_from_the_others(product: Product, browser: Browser):
+    context = browser.new_context()
+    context.set_default_timeout(TIMEOUT_MS)
+    page = context.new_page()
+    page.goto(told(product, "wiki")["url"])
+    expect(page.get_by_role("heading", name="Wiki")).to_be_visible()
+    page.evaluate("document.cookie = 'mine=1'; document.cookie = 'all=1; domain=localhost'")
+    assert page.evaluate("document.cookie") == "mine=1"
+    page.goto(told(product, "private-wiki")["url"])
+    assert page.evaluate("document.cookie") == ""
+    context.close()
+
+
+def told(product: Product, name: str) -> dict[str, Any]:
+    resources: list[dict[str, Any]] = json.loads(product.machine.run("status", "--json").stdout)["resources"]
+    (found,) = [one for one in resources if one["name"] == name]
+    return found
 
 
 def memory(pids: list[int]) -> int:
