@@ -20,7 +20,7 @@ import sealing
 from accounts import reauthentication
 from accounts.factors import SEALED_FOR
 from accounts.models import Account
-from accounts.services import sign_in_failed
+from accounts.services import proof_failed
 from audit.middleware import client_address
 from events.topics import access_changed
 
@@ -67,15 +67,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         try:
             super().pre_authenticate(request, **credentials)
         except ValidationError:
-            sign_in_failed(email=credentials.get("email", ""), reason="too many attempts")
+            proof_failed(by=request.user, email=credentials.get("email", ""), reason="too many attempts")
             raise
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         email = credentials.get("email", "")
         account = Account.objects.filter(email=email.lower()).first()
-        sign_in_failed(
-            email=email, reason="wrong password" if account else "no such account", account=account
-        )
+        reason = "wrong password" if account else "no such account"
+        proof_failed(by=request.user, email=email, reason=reason, account=account)
 
     def forget_failures(self, request: HttpRequest, account: Account) -> None:
         """After a new password was set, the failures with the old one no longer count."""

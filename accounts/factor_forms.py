@@ -23,7 +23,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from accounts.models import Account
-from accounts.services import sign_in_failed
+from accounts.services import proof_failed
 
 MAX_KEY_NAME = 100
 # A registration with its attestation takes a few kilobytes.
@@ -109,7 +109,8 @@ class _Authenticate:
 
     def _refused(self) -> ValidationError:
         email = self.user.email if self.user else ""
-        sign_in_failed(email=email, reason="security key refused", account=self.user)
+        by = context.request.user
+        proof_failed(by=by, email=email, reason="security key refused", account=self.user)
         return ValidationError("This key is not one of yours here, or it took too long. Try again.")
 
 

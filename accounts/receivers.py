@@ -15,7 +15,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from accounts.models import Account
-from accounts.services import sign_in_failed
+from accounts.services import proof_failed
 from audit.services import record
 from audit.verbs import Verb
 
@@ -38,7 +38,7 @@ def changed_password(request: HttpRequest, user: Account, **kwargs: Any) -> None
 
 @receiver(authentication_failed)
 def failed_second_factor(request: HttpRequest, user: Account, **kwargs: Any) -> None:
-    sign_in_failed(email=user.email, reason="wrong code", account=user)
+    proof_failed(by=request.user, email=user.email, reason="wrong code", account=user)
 
 
 @receiver(authenticator_added)

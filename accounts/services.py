@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils import timezone
@@ -254,11 +255,16 @@ def sessions_end(*, actor: Account) -> Account:
     return account
 
 
-def sign_in_failed(*, email: str, reason: str, account: Account | None = None) -> None:
-    """Recorded for addresses nobody has as well: who tries many is worth seeing."""
+def proof_failed(
+    *, by: Account | AnonymousUser, email: str, reason: str, account: Account | None = None
+) -> None:
+    """A wrong password, code or key. Whoever gave it is signed in already, or wanted to be, as `email`.
+
+    Recorded for addresses nobody has as well: who tries many is worth seeing.
+    """
     record(
-        actor=None,
-        verb=Verb.SIGN_IN_FAILED,
+        actor=by if by.is_authenticated else None,
+        verb=Verb.CONFIRMATION_FAILED if by.is_authenticated else Verb.SIGN_IN_FAILED,
         entity=account,
         entity_name=email,
         after={"reason": reason},

@@ -158,7 +158,7 @@ class Verb(StrEnum):
     )
 
     # The first administrator at set-up, and whoever accepts an invitation.
-    ACCOUNT_CREATED = "account created", _ACCOUNT, "created the account of {entity}"
+    ACCOUNT_CREATED = "account created", _ACCOUNT, "created their account"
     ACCOUNT_INVITED = "account invited", _ACCOUNT, "invited {entity}"
     INVITATION_WITHDRAWN = "invitation withdrawn", _ACCOUNT, "withdrew the invitation of {entity}"
     LEVEL_CHANGED = "account level changed", _ACCOUNT, "changed the level of {entity}"
@@ -173,6 +173,8 @@ class Verb(StrEnum):
     SESSIONS_ENDED = "sessions ended", _ACCOUNT, "ended the sessions of {entity}"
     SIGNED_IN = "signed in", _ACCOUNT, "signed in"
     SIGN_IN_FAILED = "sign-in failed", _ACCOUNT, "failed to sign in as {entity}"
+    # Of somebody who is signed in, and was asked for a proof.
+    CONFIRMATION_FAILED = "confirmation failed", _ACCOUNT, "failed to confirm who they are"
     SIGNED_OUT = "signed out", _ACCOUNT, "signed out"
 
     # `sdm` on a machine of theirs.

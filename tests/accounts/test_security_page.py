@@ -140,7 +140,37 @@ def test_a_wrong_password_proves_nothing(alice):
     response = client.post("/confirm/", {"password": "wrong", "next": WANTED})
     assert "This is not your password." in response.content.decode()
     assert client.get(WANTED).status_code == 302
-    assert Activity.objects.get().verb == "sign-in failed"
+
+
+@pytest.mark.parametrize(
+    ("page", "field", "reason"),
+    [
+        ("/confirm/", "password", "wrong password"),
+        ("/confirm/code/", "code", "wrong code"),
+        ("/confirm/security-key/", "credential", "security key refused"),
+    ],
+)
+def test_a_proof_that_fails_is_recorded_as_theirs_who_are_signed_in(alice, page, field, reason):
+    add_app(alice)
+    alice.authenticator_set.create(type="webauthn", data={"name": "Key", "credential": {}})
+    client = sign_in(alice, confirmed=False)
+    client.post(page, {field: '{"id": 1}', "next": WANTED})
+    activity = Activity.objects.get()
+    assert (activity.actor, activity.entity_id, activity.outcome) == (alice, alice.pk, "denied")
+    assert activity.after == {"reason": reason}
+    assert str(activity) == "alice@example.com failed to confirm who they are"
+    found = client.get("/audit/activities/", {"actor": alice.email}).content.decode()
+    assert "failed to confirm who they are" in found
+
+
+def test_too_many_tries_to_confirm_are_theirs_as_well(alice):
+    client = sign_in(alice, confirmed=False)
+    for _ in range(6):
+        client.post("/confirm/", {"password": "wrong"})
+    reasons = Activity.objects.filter(actor=alice, verb="confirmation failed").order_by("id")
+    assert list(reasons.values_list("after__reason", flat=True)) == ["wrong password"] * 5 + [
+        "too many attempts"
+    ]
 
 
 def test_a_post_is_never_kept_to_be_replayed(alice, charlie):

@@ -29,6 +29,7 @@ def test_the_first_administrator_is_made_and_signed_in(client, path):
     assert is_signed_in(client)
     # A password typed a moment ago is proof enough to make a key.
     assert client.get("/settings/people/invitations/new/").status_code == 200
+    assert str(Activity.objects.earliest("id")) == "root@example.com created their account"
     assert list(Activity.objects.order_by("id").values_list("verb", flat=True)) == [
         "account created",
         "signed in",
