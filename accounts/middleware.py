@@ -18,13 +18,17 @@ class SignInRequiredMiddleware(LoginRequiredMiddleware):
         """A page that was asked for is where the person is taken afterwards; a form that was sent cannot be.
 
         htmx would draw the sign-in page into the fragment it asked for: the whole page goes there instead,
-        and afterwards back to the page, not to the fragment."""
+        and afterwards back to the page, not to the fragment. A page that asks for itself, as a search does, has
+        got as far as what it asked for."""
         if "HX-Request" not in request.headers:
             if request.method in ("GET", "HEAD"):
                 return super().handle_no_permission(request, view_func)
             return redirect_to_login(page_before(request), resolve_url(settings.LOGIN_URL))
         page = urlsplit(request.headers.get("HX-Current-URL", ""))
-        back = f"{page.path}?{page.query}" if page.query else page.path
+        if request.method == "GET" and page.path == request.path:
+            back = request.get_full_path()
+        else:
+            back = f"{page.path}?{page.query}" if page.query else page.path
         return HttpResponseClientRedirect(redirect_to_login(back or "/", resolve_url(settings.LOGIN_URL)).url)
 
 

@@ -157,6 +157,18 @@ def test_an_expired_session_sends_the_whole_page_to_sign_in(client, db):
     assert response.headers["HX-Redirect"] == "/sign-in/?next=/audit/activities/%3Fq%3Da"
 
 
+@pytest.mark.parametrize(
+    ("method", "back"), [("get", "%3Fq%3Dcoffee%26n%3D%25C3%25BC"), ("post", "%3Fq%3Dtea")]
+)
+def test_a_search_is_not_lost_with_the_session(client, db, method, back):
+    page = "/networking/proxy-clusters/"
+    response = getattr(client, method)(
+        f"{page}?q=coffee&n=%C3%BC",
+        headers={"HX-Request": "true", "HX-Current-URL": f"http://testserver{page}?q=tea"},
+    )
+    assert response.headers["HX-Redirect"] == f"/sign-in/?next={page}{back}"
+
+
 def names(resolver: URLResolver) -> list[str]:
     found = []
     for entry in resolver.url_patterns:
