@@ -136,6 +136,9 @@ def _outcome(verb: str, resources: Sequence[Resource]) -> Iterator[str]:
             yield f"{each['name']}: {'already disconnected' if each['already'] else 'disconnect successful'}"
         elif each["status"] != "connected":
             yield f"{each['name']}: not connected. {each['problem']}"
+        elif not each.get("works", True):  # an agent that is older than this command does not say
+            yield f"{each['name']}: not reachable. {each['problem']}"
+            yield f"    {each['address']} is open, and works as soon as this is mended."
         else:
             done = "already connected" if each["already"] else "connect successful"
             yield f"{each['name']}: {done}, {each['address']}"

@@ -263,10 +263,11 @@ class Agent:
             await self._try_out(session, chosen)
         # Whose port was taken was wanted before, and not connected.
         already = open_before if verb == "connect" else {each.resource_id for each in entries} - before
+        works = {key for key, listener in self._listeners.items() if listener.works}
         shown = self._status()["resources"]
         return {
             "resources": [
-                resource | {"already": resource["id"] in already}
+                resource | {"already": resource["id"] in already, "works": resource["id"] in works}
                 for resource in shown
                 if resource["id"] in chosen
             ]

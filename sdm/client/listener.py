@@ -68,6 +68,11 @@ class Listener:
         return self._problem
 
     @property
+    def works(self) -> bool:
+        """As far as the last connection has shown, or a look at the cluster since. Of a cut, the next one knows nothing."""
+        return not self._problem and self.entry.is_served
+
+    @property
     def connections(self) -> int:
         return len(self._open_ones)
 

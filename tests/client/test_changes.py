@@ -127,6 +127,9 @@ def test_that_an_administrator_ended_the_session_is_shown_until_the_next_connect
     said = "An administrator ended this session."
     assert f"    {said}\n" in sdm.run("status").stdout
     assert f"orders: {said}\n" in sdm.log()
+    # Nothing is wrong with what comes next.
+    assert sdm.run("connect", "orders").stdout.startswith("orders: already connected, 127.0.0.1:")
+    assert sdm.json("connect", "orders")[0]["works"] is True
     with dialled(sdm, "orders") as sock:
         assert said_back(sock, b"hello") == b"hello"
         assert sdm.resource("orders")["problem"] == ""

@@ -61,13 +61,17 @@ def test_a_cluster_that_does_not_answer_is_named_when_one_connects(plane: Plane,
     offer("wiki")
     sdm.login(plane)
     sdm.listen()
-    done = sdm.run("connect", "orders")
-    assert done.returncode == 0
-    assert "orders: connect successful, 127.0.0.1:" in done.stdout
-    said = "    The cluster's address 127.0.0.1:1 cannot be reached: Connection refused.\n"
-    assert said in done.stdout
+    said = "The cluster's address 127.0.0.1:1 cannot be reached: Connection refused."
+    for _ in range(2):  # that it was connected already is no better
+        done = sdm.run("connect", "orders")
+        assert done.returncode == 0
+        first, second = done.stdout.splitlines()
+        assert first == f"orders: not reachable. {said}"
+        assert second == f"    127.0.0.1:{sdm.port('orders')} is open, and works as soon as this is mended."
+    (told,) = sdm.json("connect", "orders")
+    assert (told["status"], told["works"], told["problem"]) == ("connected", False, said)
     shown = sdm.run("status").stdout
-    assert shown.count(said) == 1  # nobody has asked for the other
+    assert shown.count(f"    {said}\n") == 1  # nobody has asked for the other
 
 
 def test_a_kind_that_no_worker_serves_yet_is_said_when_one_connects(
@@ -80,11 +84,28 @@ def test_a_kind_that_no_worker_serves_yet_is_said_when_one_connects(
     assert not sdm.resource("cache")["problem"]
     done = sdm.run("connect", "cache")
     assert done.returncode == 0
-    said = "    Workers do not serve resources of the kind redis yet.\n"
-    assert done.stdout.endswith(said)
-    assert "nc 127.0.0.1" not in done.stdout
-    assert said in sdm.run("status").stdout
+    said = "Workers do not serve resources of the kind redis yet.\n"
+    assert done.stdout.startswith(f"cache: not reachable. {said}")
+    assert "successful" not in done.stdout and "nc 127.0.0.1" not in done.stdout
+    assert f"    {said}" in sdm.run("status").stdout
     assert "do not serve" not in sdm.run("connect", "orders").stdout
+
+
+def test_a_website_is_shown_by_a_name_of_its_own_where_it_is_connected(
+    plane: Plane, sdm: Sdm, worker: Worker, offer: Offer
+):
+    offer("wiki", kind="httpNoAuth", category="website", path="/start")
+    sdm.login(plane)
+    sdm.listen()
+    assert "localhost" not in sdm.run("status").stdout
+    done = sdm.run("connect", "wiki")
+    port = sdm.port("wiki")
+    assert done.stdout.splitlines() == [
+        f"wiki: connect successful, 127.0.0.1:{port}",
+        f"    http://wiki.localhost:{port}/start",
+        f"    curl http://127.0.0.1:{port}/start",
+    ]
+    assert f"    http://wiki.localhost:{port}/start\n" in sdm.run("status").stdout
 
 
 def test_thousands_of_resources_are_shown_and_filtered(plane: Plane, sdm: Sdm):
