@@ -10,7 +10,7 @@ from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
 from allauth.mfa.base.forms import ReauthenticateForm as AllauthReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm as AllauthActivateTOTPForm
-from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
+from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY, TOTP
 from allauth.mfa.utils import decrypt, encrypt
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
@@ -44,6 +44,14 @@ class ActivateTOTPForm(AllauthActivateTOTPForm):  # type: ignore[misc]  # allaut
         else:
             session[SECRET_SESSION_KEY] = encrypt(self.secret)
         _draw_code(self, "Code that the app shows")
+
+    def clean_code(self) -> str:
+        code: str = super().clean_code()
+        # allauth remembers a code as used when it signs in; the one that sets the app up signs nobody in afterwards.
+        app = TOTP(Authenticator(user=self.user, data={"secret": encrypt(self.secret)}))
+        if not app.validate_code(code):
+            raise get_adapter().validation_error("incorrect_code")
+        return code
 
 
 def _draw_code(form: forms.Form, label: str) -> None:

@@ -1,5 +1,6 @@
 import base64
 import json
+import time
 
 import pytest
 import time_machine
@@ -49,7 +50,8 @@ def test_an_app_is_set_up_and_asked_for_from_then_on(alice_client, alice):
     response = submit_sign_in(client, alice.email, next="/audit/activities/")
     assert response.headers["Location"] == SECOND
     assert not is_signed_in(client)
-    response = client.post(SECOND, {"code": code_of(secret, steps=0)})
+    with time_machine.travel(time.time() + 30):  # the app shows another code
+        response = client.post(SECOND, {"code": code_of(secret)})
     assert (response.status_code, response.headers["Location"]) == (302, "/audit/activities/")
     assert is_signed_in(client)
 
@@ -71,6 +73,18 @@ def test_a_code_works_once(alice):
     response = second.post(SECOND, {"code": code})
     assert "wrong, or was used already" in response.content.decode()
     assert not is_signed_in(second)
+
+
+def test_the_code_that_set_the_app_up_signs_nobody_in(alice):
+    with time_machine.travel(1_800_000_000, tick=False):
+        settled = sign_in(alice)
+        secret = settled.get(APP).context["form"].secret
+        assert settled.post(APP, {"code": code_of(secret)}).status_code == 302
+        client = Client()
+        submit_sign_in(client, alice.email)
+        response = client.post(SECOND, {"code": code_of(secret)})
+        assert "wrong, or was used already" in response.content.decode()
+        assert not is_signed_in(client)
 
 
 def test_a_code_used_at_once_works_once(transactional_db):
