@@ -9,18 +9,17 @@ import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
 from pathlib import Path
 
 from sdm.contract.endings import Ending
+from sdm.contract.parameters import NO_PARAMETERS, Parameters
+from sdm.contract.records import set_parameters
 from sdm.contract.v1 import records_pb2 as pb
 from sdm.worker.config import Audit, Config
 from sdm.worker.spool import Spool
 
 # Longer texts are cut and say so; their hash is of the whole.
 MAX_TEXT = 1 << 16
-# How many bind values of a request, and how much of all of them together.
-MAX_PARAMETERS, MAX_PARAMETER_BYTES = 1_000, 1 << 15
 MAX_WORDS = 500
 # Of requests that have ended and are not written yet.
 _MAX_WAITING = 1_000
@@ -50,8 +49,7 @@ class _Encoder:
         text: bytes,
         length: int,
         digest: bytes,
-        parameters: Sequence[bytes],
-        parameters_cut: bool,
+        parameters: Parameters,
     ) -> bytes:
         self._used += len(text) + _OWN_BYTES
         if self._used > _RENEW_AFTER:
@@ -62,10 +60,9 @@ class _Encoder:
         request.number = number
         request.text = text
         request.text_length = length
-        if digest or parameters:
+        if digest or parameters.values:
             request.sha256 = digest
-            request.parameters[:] = parameters
-            request.parameters_cut = parameters_cut
+            set_parameters(request, parameters)
             self._used = _RENEW_AFTER  # it is not used again
         return record.SerializeToString()
 
@@ -206,26 +203,21 @@ class SessionLog:
             self._log.spool.write(_stamped(record))
 
     def request(
-        self, text: bytes, *, length: int = 0, digest: bytes = b"", parameters: Sequence[bytes] = ()
+        self, text: bytes, *, length: int = 0, digest: bytes = b"", parameters: Parameters = NO_PARAMETERS
     ) -> Begun:
         """Of a request that is about to be sent; for `completed`.
 
         Who has only the beginning of a text says how long all of it is, and its digest here or with `completed`. That
-        of a whole text is calculated by who reads the log.
+        of a whole text is calculated by who reads the log. `parameters` are as many as a record takes.
         """
         length = length or len(text)
         if len(text) > MAX_TEXT:
             digest = digest or hashlib.sha256(text).digest()
             text = text[:MAX_TEXT]
-        cut = False
-        if parameters:
-            parameters, cut = _bounded(parameters)
         number = self.requests + 1
         log = self._log
         with log.lock:
-            log.spool.write(
-                log.encoder.started(self.session_id, number, text, length, digest, parameters, cut)
-            )
+            log.spool.write(log.encoder.started(self.session_id, number, text, length, digest, parameters))
         self.requests = number
         return number, time.monotonic_ns()
 
@@ -302,14 +294,3 @@ class SessionLog:
 def _stamped(record: pb.Record) -> bytes:
     record.at.seconds, record.at.nanos = divmod(time.time_ns(), _NANOSECONDS)
     return record.SerializeToString()
-
-
-def _bounded(parameters: Sequence[bytes]) -> tuple[list[bytes], bool]:
-    """As many as there is room for, and whether that is not all."""
-    kept, room = [], MAX_PARAMETER_BYTES
-    for value in parameters[:MAX_PARAMETERS]:
-        kept.append(value[:room])
-        room -= len(kept[-1])
-        if len(kept[-1]) < len(value):
-            break
-    return kept, len(kept) < len(parameters) or kept[-1] != parameters[len(kept) - 1]

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdm.contract.endings import Ending
-from sdm.contract.records import digest_of
+from sdm.contract.parameters import MAX_BYTES, MAX_VALUES, NO_PARAMETERS, Parameters
+from sdm.contract.records import digest_of, parameters_of
 from sdm.contract.v1 import records_pb2 as pb
 from sdm.worker import spool as spools
-from sdm.worker.records import MAX_PARAMETER_BYTES, MAX_TEXT, RequestLog
+from sdm.worker.records import MAX_TEXT, RequestLog
 from sdm.worker.segments import MAGIC, MAX_RECORD, divide, framed
 from sdm.worker.spool import Run, Spool, SpoolUnavailable, held_bytes
 from tests.house.checkout import ROOT
@@ -60,7 +61,7 @@ def test_a_session_from_beginning_to_end(run):
     start(session)
     first = session.request(b"SELECT 1")
     session.completed(first, rows=1, bytes_sent=14, bytes_received=70, result="SELECT 1")
-    second = session.request(b"SELECT 2", parameters=[b"a", b"b"])
+    second = session.request(b"SELECT 2", parameters=Parameters((b"a", b"b"), False, 2))
     session.completed(second, error="42P01")
     session.ended(Ending.CLIENT_LEFT, bytes_sent=100, bytes_received=200)
     started, one, two, one_done, two_done, ended = records(run)
@@ -144,17 +145,31 @@ def test_of_a_text_that_is_not_there_yet_the_hash_comes_later(run):
     assert other_done.request_completed.sha256 == b""
 
 
-@pytest.mark.parametrize("parameters", [[b"x" * MAX_RECORD], [b"x" * 20_000] * 3, [b""] * 5_000])
-def test_parameters_are_bounded_and_say_so(run, parameters):
+def test_parameters_are_read_as_they_were_written(run):
     session = make_log(run).session("s-1")
-    session.request(b"SELECT $1", parameters=parameters)
-    session.request(b"SELECT $1", parameters=[b"1"])
-    session.request(b"SELECT 1")
-    cut, whole, without = (record.request_started for record in records(run))
-    assert sum(map(len, cut.parameters)) <= MAX_PARAMETER_BYTES
-    assert cut.parameters_cut
-    assert (list(whole.parameters), whole.parameters_cut) == ([b"1"], False)
-    assert not without.parameters
+    told = (
+        Parameters((b"a", None, b"NULL", b""), False, 4),
+        NO_PARAMETERS,
+        Parameters((None, b"x" * 100), True, 1_200, 100_000),
+        Parameters((b"1",), False, 1),
+        NO_PARAMETERS,
+    )
+    for parameters in told:
+        session.request(b"SELECT $1", parameters=parameters)
+    assert tuple(parameters_of(record.request_started) for record in records(run)) == told
+
+
+def test_the_longest_request_is_a_record(run):
+    session = make_log(run).session("s-1")
+    values = tuple(b"x" * (MAX_BYTES // MAX_VALUES) for _ in range(MAX_VALUES))
+    session.request(b"x" * (MAX_TEXT + 1), parameters=Parameters(values, True, 65_535, 2**30))
+    session.request(b"x" * MAX_TEXT, parameters=Parameters((None,) * MAX_VALUES, True, 65_535))
+    assert all(len(record.SerializeToString()) < MAX_RECORD for record in records(run))
+
+
+def test_what_an_older_worker_says_of_parameters_is_read():
+    old = pb.RequestStarted(parameters=[b"a", b"NULL"], parameters_cut=True)
+    assert parameters_of(old) == Parameters((b"a", b"NULL"), True)
 
 
 def test_the_end_is_said_once(run):

@@ -117,6 +117,9 @@ class RequestStarted(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     PARAMETERS_CUT_FIELD_NUMBER: _builtins.int
+    PARAMETERS_NULL_FIELD_NUMBER: _builtins.int
+    PARAMETERS_TOTAL_FIELD_NUMBER: _builtins.int
+    PARAMETERS_LAST_LENGTH_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Counts the requests of a session from 1."""
     text: _builtins.bytes
@@ -127,9 +130,17 @@ class RequestStarted(_message.Message):
     """Of the whole text, where `text` is cut; empty when it went on before all of it was there."""
     parameters_cut: _builtins.bool
     """There were more of them, or longer ones."""
+    parameters_total: _builtins.int
+    """How many values there were; older workers do not say."""
+    parameters_last_length: _builtins.int
+    """How long the last of `parameters` was, in bytes, when it is cut."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Bind values, where the resource says that they are logged."""
+        """The first of the bind values, where the resource says that they are logged. None but the last of them can be cut."""
+
+    @_builtins.property
+    def parameters_null(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Which of `parameters` are NULL, the first being 0."""
 
     def __init__(
         self,
@@ -140,10 +151,13 @@ class RequestStarted(_message.Message):
         sha256: _builtins.bytes = ...,
         parameters: _abc.Iterable[_builtins.bytes] | None = ...,
         parameters_cut: _builtins.bool = ...,
+        parameters_null: _abc.Iterable[_builtins.int] | None = ...,
+        parameters_total: _builtins.int = ...,
+        parameters_last_length: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "parameters", b"parameters", "parameters_cut", b"parameters_cut", "sha256", b"sha256", "text", b"text", "text_length", b"text_length"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "parameters", b"parameters", "parameters_cut", b"parameters_cut", "parameters_last_length", b"parameters_last_length", "parameters_null", b"parameters_null", "parameters_total", b"parameters_total", "sha256", b"sha256", "text", b"text", "text_length", b"text_length"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,8 +2,8 @@
 
 After https://www.postgresql.org/docs/current/protocol-message-formats.html and the limits of PostgreSQL's own
 src/backend/tcop/postgres.c (SocketBackend). A piece may end anywhere. Of a message that goes on in the next piece
-MAX_HELD bytes are held at most; the rest of a text runs through its hash, all else is skipped. COPY data costs the
-reading of its headers.
+MAX_HELD bytes are held at most; the rest of a text runs through its hash, of bound values as much is kept as the log
+takes, all else is skipped. COPY data costs the reading of its headers.
 
 What no server would take is refused with a ProtocolError: after it nobody could say what the server is doing.
 """
@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sdm.contract.parameters import NO_PARAMETERS, Parameters
 from sdm.wire.postgres.errors import ProtocolError
 from sdm.wire.postgres.requests import (
     MAX_NAME,
@@ -25,9 +26,8 @@ from sdm.wire.postgres.requests import (
     Request,
     Statements,
     Text,
-    Value,
 )
-from sdm.wire.postgres.values import read_values
+from sdm.wire.postgres.values import LongValues, read_values
 
 Buffer = bytes | memoryview
 Event = Request | CopyIn
@@ -53,8 +53,7 @@ class _Portal:
 
     statement: bytes = b""
     prepared: Request | None = None
-    values: tuple[Value, ...] = ()
-    value_count: int = 0
+    parameters: Parameters = NO_PARAMETERS
 
 
 class _LongText:
@@ -100,7 +99,8 @@ class Requests:
         """the beginning of a message that goes on in the next piece"""
         self._left = 0
         """how much of a message is still to come that is not held"""
-        self._long: tuple[Request, _LongText] | None = None
+        self._long: tuple[_LongText | LongValues, Callable[[], None]] | None = None
+        """what is read of such a message, and what is done when all of it was there"""
         self._copied = 0
         self._statements = Statements()
         self._unexecuted: list[Request] = []
@@ -212,18 +212,31 @@ class Requests:
         text.feed(rest)
         request = self._new(_A_QUERY if kind == _QUERY else _A_PREPARE, None)
         request.statement = name[:MAX_NAME]
-        self._long = request, text
+
+        def ended() -> None:
+            request.text = text.text()
+            self._accept(request)
+
+        self._long = text, ended
+
+    def _begin_long_values(self, portal: _Portal, rest: bytes) -> None:
+        values = LongValues()
+        values.feed(rest)
+
+        def ended() -> None:
+            portal.parameters = values.values()
+
+        self._long = values, ended
 
     def _skip(self, data: Buffer, at: int) -> int:
         start, at = at, min(at + self._left, len(data))
         self._left -= at - start
         if self._long is not None:
-            request, text = self._long
-            text.feed(bytes(data[start:at]))
+            long, ended = self._long
+            long.feed(bytes(data[start:at]))
             if not self._left:
                 self._long = None
-                request.text = text.text()
-                self._accept(request)
+                ended()
         return at
 
     # What the messages mean
@@ -271,8 +284,10 @@ class Requests:
         statement, rest = _split(rest)
         statement = statement[:MAX_NAME]
         portal = _Portal(statement, self._statements.get(statement))
-        if self._values:
-            portal.value_count, portal.values = read_values(rest, whole=whole)
+        if self._values and whole:
+            portal.parameters = read_values(rest, len(rest))
+        elif self._values:
+            self._begin_long_values(portal, rest)
         if not name:
             self._portal = portal
             return
@@ -292,8 +307,7 @@ class Requests:
             _AN_EXECUTE,
             text,
             portal.statement,
-            portal.values,
-            portal.value_count,
+            portal.parameters,
             int.from_bytes(rest[:4]),
         )
         self.pending.append(request)

@@ -5,6 +5,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import Enum
 
+from sdm.contract.parameters import NO_PARAMETERS, Parameters
+
 # PostgreSQL cuts the names of statements and portals at NAMEDATALEN - 1, and so do we: two names that it takes for one
 # must be one here.
 MAX_NAME = 63
@@ -54,15 +56,6 @@ class Text:
 
 
 @dataclass(slots=True)
-class Value:
-    """A value that was bound: its first bytes, or None for NULL."""
-
-    data: bytes | None
-    size: int = 0
-    binary: bool = False
-
-
-@dataclass(slots=True)
 class Request:
     """`text` is what the client sent last under that name, or None when nothing is known of it.
 
@@ -74,8 +67,7 @@ class Request:
     kind: Kind
     text: Text | None
     statement: bytes = b""
-    values: tuple[Value, ...] = ()
-    value_count: int = 0
+    parameters: Parameters = NO_PARAMETERS
     max_rows: int = 0
     function: int = 0
     written: bool = True

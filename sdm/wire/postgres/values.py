@@ -1,52 +1,74 @@
-"""The values of a Bind message, for those who want them in the log."""
+"""The values of a Bind message, for those who want them in the log.
+
+The protocol has room for 65,535 values of a gigabyte each: what the log does not take is not held either.
+"""
 
 import struct
 
+from sdm.contract.parameters import MAX_BYTES, MAX_VALUES, Parameters
 from sdm.wire.postgres.errors import ProtocolError
-from sdm.wire.postgres.requests import Value
 
-# The protocol has room for 65,535 values of a gigabyte each.
-MAX_VALUES = 100
-MAX_VALUE = 1024
-
-_TEXT = (0,)
 _int16 = struct.Struct("!H").unpack_from
 _int32 = struct.Struct("!i").unpack_from
+_COUNT, _LENGTH = 2, 4
 
 
-def read_values(data: bytes, *, whole: bool) -> tuple[int, tuple[Value, ...]]:
-    """How many values follow the names in a Bind message, and the first of them.
-
-    `data` may be the beginning only (not `whole`); then there are as many values as it has.
-    """
+def read_values(data: bytes | bytearray, size: int) -> Parameters:
+    """What the log takes of a Bind message. `data` is what follows the names, at least as far as the log goes; `size`
+    is how long all of that is."""
     try:
         (format_count,) = _int16(data)
-        at = 2 + 2 * format_count
-        formats = struct.unpack_from(f"!{format_count}H", data, 2) if format_count else _TEXT
+        at = _COUNT + _COUNT * format_count
         (count,) = _int16(data, at)
-        return count, _read(data, at + 2, count, formats, whole)
+        # One format is for all values; none means text.
+        if 1 < format_count < count:
+            raise ProtocolError("a Bind message has another number of formats than of values")
+        return _read(data, at + _COUNT, count, size)
     except struct.error:
-        if whole:
-            raise ProtocolError("a Bind message ends before its values") from None
-        return 0, ()
+        raise ProtocolError("a Bind message ends before its values") from None
 
 
-def _read(data: bytes, at: int, count: int, formats: tuple[int, ...], whole: bool) -> tuple[Value, ...]:
-    # One format is for all values; none means text.
-    each = formats if len(formats) > 1 else formats * count
-    if len(each) < count:
-        raise ProtocolError("a Bind message has another number of formats than of values")
-    values: list[Value] = []
-    for binary in each[: min(count, MAX_VALUES)]:
-        if not whole and at + 4 > len(data):
-            break
-        (size,) = _int32(data, at)
-        at += 4
-        if size < 0:
-            values.append(Value(None))
+def _read(data: bytes | bytearray, at: int, count: int, size: int) -> Parameters:
+    values: list[bytes | None] = []
+    room = MAX_BYTES
+    for _ in range(min(count, MAX_VALUES)):
+        (length,) = _int32(data, at)
+        at += _LENGTH
+        if length < 0:
+            values.append(None)
             continue
-        if whole and at + size > len(data):
+        if at + length > size:
             raise ProtocolError("a Bind message ends inside of a value")
-        values.append(Value(data[at : at + min(size, MAX_VALUE)], size, bool(binary)))
-        at += size
-    return tuple(values)
+        values.append(bytes(data[at : at + min(length, room)]))
+        if length > room:
+            return Parameters(tuple(values), True, count, length)
+        room -= length
+        at += length
+    return Parameters(tuple(values), count > MAX_VALUES, count)
+
+
+class LongValues:
+    """Those of a Bind message that comes in pieces: what is beyond the log is counted."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._wanted = _COUNT
+        self._size = 0
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    def feed(self, data: bytes) -> None:
+        self._size += len(data)
+        held = self._held
+        if len(held) == self._wanted > _COUNT:
+            return
+        held += data
+        if len(held) >= _COUNT:
+            (format_count,) = _int16(held)
+            self._wanted = _COUNT * (format_count + 2) + _LENGTH * MAX_VALUES + MAX_BYTES
+            del held[self._wanted :]
+
+    def values(self) -> Parameters:
+        return read_values(self._held, self._size)

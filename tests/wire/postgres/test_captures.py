@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sdm.contract.parameters import Parameters
 from sdm.wire.postgres.frames import Event
 from sdm.wire.postgres.replies import Result
 from sdm.wire.postgres.requests import CopyIn, Kind, Request
@@ -122,8 +123,8 @@ def test_what_psycopg_did_in_a_pipeline_with_an_error():
 def test_what_asyncpg_bound():
     events, _, _ = told_by(pieces_of("asyncpg"))
     executed = [event for event in events if isinstance(event, Request) and event.kind is Kind.EXECUTE]
-    assert [value.data for value in executed[0].values] == [b"\0\0\0\1", b"zwei"]
-    assert [event.value_count for event in executed[1:6]] == [2] * 5
+    assert executed[0].parameters == Parameters((b"\0\0\0\1", b"zwei"), False, 2)
+    assert [event.parameters.total for event in executed[1:6]] == [2] * 5
 
 
 @pytest.mark.parametrize("mode", ["simple", "extended", "prepared"])

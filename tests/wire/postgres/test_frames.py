@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdm.contract.parameters import MAX_BYTES, NO_PARAMETERS, Parameters
 from sdm.wire.postgres.errors import PostgresError
 from sdm.wire.postgres.frames import MAX_HELD, MAX_LARGE_MESSAGE, MAX_SMALL_MESSAGE, TEXT_LIMIT, Requests
 from sdm.wire.postgres.messages import message
-from sdm.wire.postgres.requests import MAX_PENDING, CopyIn, Kind, Request, Text, Value
+from sdm.wire.postgres.requests import MAX_PENDING, CopyIn, Kind, Request, Text
 from tests.wire.postgres.reference import (
     COPY_DONE,
     SYNC,
@@ -176,21 +177,27 @@ def test_bound_values_are_told_when_wanted():
     stream = parse("SELECT $1, $2") + bind(rest=VALUES) + execute()
     (event,) = Conversation(values=True).client(stream)
     assert isinstance(event, Request)
-    assert event.values == (Value(b"\0\0\0\7", 4, True), Value(b"ab", 2, False))
-    assert event.value_count == 2
+    assert event.parameters == Parameters((b"\0\0\0\7", b"ab"), False, 2)
     (event,) = Conversation().client(stream)
     assert isinstance(event, Request)
-    assert event.values == ()
+    assert event.parameters == NO_PARAMETERS
 
 
-def test_a_long_value_is_told_by_its_beginning():
+@pytest.mark.parametrize("size", [0, 1000, 131_072])
+def test_a_long_value_is_told_by_its_beginning(size: int):
     rest = b"\0\0\0\1" + (200_000).to_bytes(4) + b"x" * 200_000 + b"\0\0"
-    for size in (0, 1000):
-        (event,) = Conversation(values=True).client(parse("SELECT $1") + bind(rest=rest) + execute(), size)[
-            -1:
-        ]
-        assert isinstance(event, Request)
-        assert event.values == (Value(b"x" * 1024, 200_000),)
+    (*_, event) = Conversation(values=True).client(parse("SELECT $1") + bind(rest=rest) + execute(), size)
+    assert isinstance(event, Request)
+    assert event.parameters == Parameters((b"x" * MAX_BYTES,), True, 1, 200_000)
+
+
+@pytest.mark.parametrize("size", [0, 1000, 131_072])
+def test_formats_that_fill_all_that_is_held_hide_no_value(size: int):
+    count = 40_000
+    rest = count.to_bytes(2) + bytes(2 * count) + count.to_bytes(2) + (b"\0\0\0\1" + b"a") * count + b"\0\0"
+    (*_, event) = Conversation(values=True).client(parse("SELECT $1") + bind(rest=rest) + execute(), size)
+    assert isinstance(event, Request)
+    assert event.parameters == Parameters((b"a",) * 1_000, True, count)
 
 
 BAD = {

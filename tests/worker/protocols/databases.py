@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from sdm.contract.parameters import NO_PARAMETERS, Parameters
 from sdm.transport.relay.handoff import HandOff, Outcome
 from sdm.transport.streams import Stream
 from sdm.wire.postgres import startup
@@ -26,11 +27,11 @@ class Log:
     """What a session writes down."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[bytes, list[bytes]]] = []
+        self.asked: list[tuple[bytes, Parameters]] = []
         self.told: list[dict[str, Any]] = []
 
-    def request(self, text: bytes, *, parameters: list[bytes] = (), **_: object) -> int:  # type: ignore[assignment]
-        self.asked.append((text, list(parameters)))
+    def request(self, text: bytes, *, parameters: Parameters = NO_PARAMETERS, **_: object) -> int:
+        self.asked.append((text, parameters))
         return len(self.asked)
 
     def completed(self, number: int, **result: Any) -> None:

@@ -1,5 +1,6 @@
 """What is written down of what passes, whatever the two sides say."""
 
+from sdm.contract.parameters import Parameters
 from sdm.wire.postgres.messages import cstring, message
 from sdm.wire.postgres.replies import MAX_ROWS
 from sdm.worker.protocols.postgres.framer import Framer
@@ -23,18 +24,33 @@ def test_rows_without_measure_are_as_many_as_can_be():
     assert log.told[0]["rows"] == MAX_ROWS
 
 
-def test_an_empty_value_is_told_from_none():
-    def value(data: bytes | None) -> bytes:
-        return b"\xff\xff\xff\xff" if data is None else len(data).to_bytes(4) + data
-
-    passing, log = framer(values=True)
-    bound = b"\0\0" + b"\0\0" + b"\0\3" + value(b"") + value(None) + value(b"x") + b"\0\0"
-    passing.client_bytes(
-        memoryview(
-            message(b"P", b"\0SELECT $1\0\0\0") + message(b"B", bound) + message(b"E", b"\0" + bytes(4))
-        )
+def executed(*values: bytes | None) -> memoryview:
+    bound = b"".join(b"\xff" * 4 if data is None else len(data).to_bytes(4) + data for data in values)
+    return memoryview(
+        message(b"P", b"\0SELECT $1\0\0\0")
+        + message(b"B", b"\0\0" + b"\0\0" + len(values).to_bytes(2) + bound + b"\0\0")
+        + message(b"E", b"\0" + bytes(4))
     )
-    assert log.asked == [(b"SELECT $1", [b"", b"NULL", b"x"])]
+
+
+def test_an_empty_value_and_the_word_are_told_from_none():
+    passing, log = framer(values=True)
+    passing.client_bytes(executed(b"", None, b"NULL"))
+    assert log.asked == [(b"SELECT $1", Parameters((b"", None, b"NULL"), False, 3))]
+
+
+def test_values_are_cut_where_the_log_ends_and_that_is_told():
+    passing, log = framer(values=True)
+    passing.client_bytes(executed(b"a", b"x" * 100_000, b"c"))
+    assert log.asked == [(b"SELECT $1", Parameters((b"a", b"x" * (2**15 - 1)), True, 3, 100_000))]
+
+
+def test_values_that_are_in_the_log_are_not_kept_until_the_answer():
+    passing, log = framer(values=True)
+    for _ in range(100):
+        passing.client_bytes(executed(b"x" * 30_000))
+    assert len(log.asked) == 100
+    assert not any(request.parameters.values for request in passing._pending if request)
 
 
 def test_a_flood_of_what_nobody_asked_for_changes_no_result():

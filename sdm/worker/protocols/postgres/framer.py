@@ -1,6 +1,7 @@
 """What passes between client and server, as records of the log."""
 
 from sdm.contract.endings import Ending
+from sdm.contract.parameters import NO_PARAMETERS
 from sdm.transport.relay.handoff import Outcome, SessionOver
 from sdm.wire.postgres.errors import ADMIN_SHUTDOWN, CONNECTION_FAILURE, ProtocolError, Report
 from sdm.wire.postgres.frames import Requests
@@ -68,8 +69,9 @@ class Framer:
                 self._end(Result(request), error=str(outcome.ending))
 
     def _begin(self, request: Request) -> None:
-        text, values = request.text, request.values
-        parameters = [b"NULL" if value.data is None else value.data for value in values] if values else ()
+        text, parameters = request.text, request.parameters
+        # In the log they are; thousands of requests may wait for their answers.
+        request.parameters = NO_PARAMETERS
         if text is None:
             request.mark = self._log.request(_words(request), parameters=parameters)
             return
