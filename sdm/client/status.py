@@ -14,7 +14,10 @@ from sdm.contract.endings import Ending
 from sdm.version import VERSION
 
 CONNECTED, NOT_CONNECTED = "connected", "not connected"
-TAKEN_AWAY = "You no longer have access to this resource, or it was deleted."
+# The catalog says that it is gone, and no more. Whoever had a connection may have heard from the worker which it is.
+TAKEN_AWAY = (
+    "You no longer have access to this resource, or it was deleted or detached from its proxy cluster."
+)
 # Seconds. Whoever looks later does not wonder any more where a connection went.
 _LOSS_TOLD = 600.0
 # It is by its own clock that the control plane finds an end.
