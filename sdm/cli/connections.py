@@ -132,22 +132,25 @@ def _outcome(verb: str, resources: Sequence[Resource]) -> Iterator[str]:
     if not resources:
         yield "no resources matched"
     for each in resources:
-        if verb == "disconnect":
-            yield f"{each['name']}: {'already disconnected' if each['already'] else 'disconnect successful'}"
-        elif each["status"] != "connected":
-            yield f"{each['name']}: not connected. {each['problem']}"
-        elif not each.get("works", True):  # an agent that is older than this command does not say
-            yield f"{each['name']}: not reachable. {each['problem']}"
-            yield f"    {each['address']} is open, and works as soon as this is mended."
+        if verb == "connect":
+            yield from _connected(each)
         else:
-            done = "already connected" if each["already"] else "connect successful"
-            yield f"{each['name']}: {done}, {each['address']}"
-            if url := each.get("url"):  # an agent that is older than this command gives none
-                yield f"    {url}"
-            if begin := command(each):
-                yield f"    {begin}"
-            if note := _note(each):
-                yield f"    {note}"
+            yield f"{each['name']}: {'already disconnected' if each['already'] else 'disconnect successful'}"
+
+
+def _connected(resource: Resource) -> Iterator[str]:
+    """What is wrong comes first: whoever reads that it was successful reads no further."""
+    name, address, problem = resource["name"], resource["address"], resource["problem"]
+    if resource["status"] != "connected":
+        yield f"{name}: not connected. {problem}"
+    elif not resource.get("works", True):  # an agent that is older than this command does not say
+        yield f"{name}: not reachable. {problem}"
+        yield f"    {address} is open, and works as soon as this is mended."
+    else:
+        yield f"{name}: {'already connected' if resource['already'] else 'connect successful'}, {address}"
+        # An agent that is older than this command gives no URL.
+        beneath = resource.get("url"), command(resource), _note(resource)
+        yield from (f"    {line}" for line in beneath if line)
 
 
 def command(resource: Resource) -> str:

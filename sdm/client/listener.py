@@ -69,7 +69,7 @@ class Listener:
 
     @property
     def works(self) -> bool:
-        """As far as the last connection has shown, or a look at the cluster since. Of a cut, the next one knows nothing."""
+        """As far as the last connection has shown, or a look at the cluster since; a cut says nothing of the next."""
         return not self._problem and self.entry.is_served
 
     @property
