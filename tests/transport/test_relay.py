@@ -147,6 +147,21 @@ def test_each_direction_ends_by_itself(join: Join):
     assert ends.outcome.ending is Ending.RESOURCE_LEFT
 
 
+def test_with_tls_the_connection_ends_when_both_have(join: Join):
+    """A balancer that passes TCP on closes both directions at the end of one."""
+    ends = join()
+    end_of(ends.server)
+    assert ends.client.recv(100) == b""
+    if isinstance(ends.client, ssl.SSLSocket):
+        ends.client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            socket.socket.recv(ends.client, 100)
+        ends.client.setblocking(True)
+    end_of(ends.client)
+    assert socket.socket.recv(ends.client, 100) == b""
+    assert ends.outcome.ending is Ending.RESOURCE_LEFT
+
+
 def test_bytes_before_an_end_arrive_also_at_a_slow_reader(join: Join):
     ends = join()
     data = bytes(range(256)) * 40_000

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from sdm.contract.reasons import Reason
-from tests.worker import balancers
-from tests.worker.clients import Answer, Person, read_answer
+from tests.worker import balancers, echo
+from tests.worker.clients import Answer, Person, raw_target, read_answer
 from tests.worker.conftest import StartWorker
 from tests.worker.control_plane import ControlPlane, client_context
-from tests.worker.processes import Worker, is_the_answer, request
+from tests.worker.forwarding import forwarded
+from tests.worker.processes import Worker, is_the_answer, read_all, request
 
 pytestmark = pytest.mark.process
 
@@ -201,3 +203,35 @@ def test_nobody_else_is_believed_for_whom_they_speak(
     port = started(SDM_FORWARDED_FOR_TRUSTED="10.0.0.0/8").port()
     assert works(alice.tunnel(port, resource, extra="X-Forwarded-For: 192.0.2.99\r\n"))
     assert plane.leases[-1].client_address == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("balance", "body"),
+    [(balancers.haproxy, HAPROXY_TCP), (balancers.nginx, NGINX_TCP)],
+    ids=["haproxy", "nginx"],
+)
+def test_one_direction_ends_through_a_balancer_that_passes_tcp_on(
+    balance: Balance,
+    body: str,
+    started: Callable[..., Worker],
+    plane: ControlPlane,
+    alice: Person,
+    tmp_path: Path,
+):
+    """nginx closes both at the end of one, unless told otherwise: it does not see the one within TLS."""
+
+    def answer_at_the_end(sock: socket.socket) -> None:
+        found = read_all(sock)
+        time.sleep(0.3)
+        sock.sendall(b"%d bytes" % len(found))
+
+    worker = started()
+    with (
+        echo.server(answer_at_the_end) as there,
+        balance(tmp_path, body.format(worker=worker.port(), options="")) as port,
+        forwarded(alice, port, raw_target(plane, there)) as forwarding,
+        socket.create_connection(("127.0.0.1", forwarding.port), timeout=10) as sock,
+    ):
+        sock.sendall(bytes(1_000_000))
+        sock.shutdown(socket.SHUT_WR)
+        assert read_all(sock) == b"1000000 bytes"

@@ -50,8 +50,12 @@ class End:
 
     def say_end(self) -> bool:
         """Nothing more will be sent, and the peer hears of it; False when it has to be tried again."""
-        self.sock.shutdown(socket.SHUT_WR)
+        self.hang_up()
         return True
+
+    def hang_up(self) -> None:
+        """When everything is over: what comes may still be read, until this is closed."""
+        self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self.sock.close()
@@ -108,5 +112,8 @@ class TlsEnd(End):
         return sent
 
     def say_end(self) -> bool:
-        """The peer may go on sending: its bytes are read after this as before."""
-        return send_close_notify(self._tls) and super().say_end()
+        """The peer may go on sending: its bytes are read after this as before.
+
+        Within TLS alone (RFC 8446, 6.1): balancers take the end of the connection for that of both directions.
+        """
+        return send_close_notify(self._tls)

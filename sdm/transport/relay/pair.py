@@ -217,7 +217,7 @@ class Pair:
         if not target.backlog and not target.said_end:
             target.said_end = target.say_end()
         if self.client.heard_end and self.upstream.heard_end:
-            if self._first is not None and not self.client.backlog and not self.upstream.backlog:
+            if self._first is not None and self.client.said_end and not self.upstream.backlog:
                 self._over(self._first, self._first.sentence)
             return
         self._be_patient()
@@ -283,6 +283,7 @@ class Pair:
     def _say_goodbye(self) -> None:
         try:
             self.client.said_end = self.client.said_end or self.client.say_end()
+            self.client.hang_up()
         except OSError:
             log.debug("A client was gone before the goodbye.")
             return
