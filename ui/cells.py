@@ -56,7 +56,8 @@ def _distance(seconds: float) -> str:
     size = abs(seconds)
     for unit, length in _UNITS:
         if size >= length:
-            count = int(size // length)
+            # What has just been given seven days ends in seven, not in six and almost another.
+            count = int(size // length) if seconds > 0 else round(size / length)
             words = f"{count} {unit}{'' if count == 1 else 's'}"
             return f"{words} ago" if seconds > 0 else f"in {words}"
     return "just now"
