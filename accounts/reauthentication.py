@@ -5,6 +5,8 @@ credential, which must not be stored, so we send people to confirm first and let
 """
 
 import time
+from collections.abc import Callable
+from functools import wraps
 from urllib.parse import urlencode
 
 from allauth.account import app_settings
@@ -12,7 +14,11 @@ from allauth.account.authentication import get_authentication_records
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from ui import messages
 from ui.responses import go
+
+# Where in the session the interrupted act is kept: the page that it is on, and the name of its button.
+_INTERRUPTED = "interrupted_by_confirming"
 
 
 def recently_authenticated(request: HttpRequest) -> bool:
@@ -31,6 +37,23 @@ def reauthenticate_url(next_url: str) -> str:
     return f"{reverse('account_reauthenticate')}?{urlencode({'next': next_url})}"
 
 
-def reauthenticate(request: HttpRequest, *, next_url: str) -> HttpResponse:
-    """Send the person to confirm who they are, and from there to `next_url`."""
+def reauthenticate(request: HttpRequest, *, next_url: str, button: str = "") -> HttpResponse:
+    """Send the person to confirm who they are, and from there to `next_url`, to press `button` again."""
+    if button:
+        request.session[_INTERRUPTED] = [next_url, button]
     return go(request, reauthenticate_url(next_url))
+
+
+def tells_to_go_on(confirm: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A page that asks for a proof, after which the person is told which button they had pressed."""
+
+    @wraps(confirm)
+    def telling(request: HttpRequest) -> HttpResponse:
+        response = confirm(request)
+        page, button = request.session.get(_INTERRUPTED, ("", ""))
+        if response.headers.get("Location") == page:
+            del request.session[_INTERRUPTED]
+            messages.info(request, f"You are confirmed, and nothing was done yet. Choose “{button}” again.")
+        return response
+
+    return telling

@@ -12,6 +12,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 
 from accounts import views
+from accounts.reauthentication import tells_to_go_on
 
 urlpatterns = [
     path("sign-in/", account.login, name="account_login"),
@@ -20,9 +21,9 @@ urlpatterns = [
     path("sign-in/suspended/", account.account_inactive, name="account_inactive"),
     path("sign-out/", account.logout, name="account_logout"),
     # Who is at the keyboard right now?
-    path("confirm/", account.reauthenticate, name="account_reauthenticate"),
-    path("confirm/code/", mfa.reauthenticate, name="mfa_reauthenticate"),
-    path("confirm/security-key/", views.confirm_with_key, name="mfa_reauthenticate_webauthn"),
+    path("confirm/", tells_to_go_on(account.reauthenticate), name="account_reauthenticate"),
+    path("confirm/code/", tells_to_go_on(mfa.reauthenticate), name="mfa_reauthenticate"),
+    path("confirm/security-key/", tells_to_go_on(views.confirm_with_key), name="mfa_reauthenticate_webauthn"),
     # Below Settings > Security. allauth returns to the first two, which are that page; what shows a secret
     # stays out of the browser's cache.
     path("settings/security/", views.security, name="mfa_index"),

@@ -41,7 +41,8 @@ def key_create(request: AccountRequest, cluster_id: str) -> HttpResponse:
     cluster = cluster_or_404(request.user, cluster_id, "keys.change")
     if not recently_authenticated(request):
         messages.info(request, "Confirm that it is you, then add the key.")
-        return reauthenticate(request, next_url=resolve_url("keys:cluster-keys", cluster.pk))
+        page = resolve_url("keys:cluster-keys", cluster.pk)
+        return reauthenticate(request, next_url=page, button="Add authentication key")
     try:
         key, secret = services.key_create(
             actor=request.user, cluster=cluster, request_id=_request_id(request)

@@ -57,7 +57,7 @@ def account_level(request: AccountRequest, account_id: str) -> HttpResponse:
         context = _account_context(request, account) | {"form": form}
         return render(request, "accounts/account_detail.html", context, status=422)
     if not recently_authenticated(request):
-        return _confirm_first(request, resolve_url("accounts:account-detail", account.pk))
+        return _confirm_first(request, resolve_url("accounts:account-detail", account.pk), "Change level")
     # What is no level is none that the account can have.
     was, level = request.POST.get("was", ""), form.cleaned_data["level"]
     try:
@@ -121,7 +121,7 @@ def invitation_create(request: AccountRequest) -> HttpResponse:
 def invitation_renew(request: AccountRequest, pk: int) -> HttpResponse:
     invitation = selectors.invitation_or_404(request.user, pk)
     if not recently_authenticated(request):
-        return _confirm_first(request, reverse("accounts:account-list"))
+        return _confirm_first(request, reverse("accounts:account-list"), "New link")
     try:
         issued = services.invitation_renew(actor=request.user, invitation=invitation)
     except Invitation.DoesNotExist:
@@ -159,7 +159,8 @@ def invitation_withdraw(request: AccountRequest, pk: int) -> HttpResponse:
 def password_link_create(request: AccountRequest, account_id: str) -> HttpResponse:
     account = selectors.account_or_404(request.user, account_id, "accounts.change")
     if not recently_authenticated(request):
-        return _confirm_first(request, resolve_url("accounts:account-detail", account.pk))
+        page = resolve_url("accounts:account-detail", account.pk)
+        return _confirm_first(request, page, "Make password link")
     try:
         issued = services.password_link_create(actor=request.user, account=account)
     except services.Refused as error:
@@ -188,9 +189,9 @@ def second_factor_remove(request: AccountRequest, account_id: str) -> HttpRespon
 # --- Shared ------------------------------------------------------------------------------------
 
 
-def _confirm_first(request: AccountRequest, next_url: str) -> HttpResponse:
+def _confirm_first(request: AccountRequest, next_url: str, button: str = "") -> HttpResponse:
     messages.info(request, "Confirm that it is you, then go on.")
-    return reauthenticate(request, next_url=next_url)
+    return reauthenticate(request, next_url=next_url, button=button)
 
 
 def _absolute(route: str, token: str) -> str:

@@ -49,13 +49,14 @@ def service_account_create(request: AccountRequest) -> HttpResponse:
 def service_token_renew(request: AccountRequest, account_id: str) -> HttpResponse:
     account = selectors.service_account_or_404(request.user, account_id, "accounts.change")
     if not recently_authenticated(request):
-        return _confirm_first(request, resolve_url("accounts:account-detail", account.pk))
+        page = resolve_url("accounts:account-detail", account.pk)
+        return _confirm_first(request, page, "Replace the token")
     return _show_once(request, service_accounts.service_token_renew(actor=request.user, account=account))
 
 
-def _confirm_first(request: AccountRequest, next_url: str) -> HttpResponse:
+def _confirm_first(request: AccountRequest, next_url: str, button: str = "") -> HttpResponse:
     messages.info(request, "Confirm that it is you, then go on.")
-    return reauthenticate(request, next_url=next_url)
+    return reauthenticate(request, next_url=next_url, button=button)
 
 
 def _show_once(request: AccountRequest, issued: service_accounts.Issued) -> HttpResponse:

@@ -173,6 +173,22 @@ def test_too_many_tries_to_confirm_are_theirs_as_well(alice):
     ]
 
 
+def test_who_was_interrupted_is_told_what_to_press_again(alice, charlie):
+    add_app(alice)
+    page = f"/settings/people/{charlie.pk}/"
+    client = sign_in(alice, confirmed=False)
+    confirm = client.post(page + "level/", {"level": "admin", "was": "user"}).headers["Location"]
+    assert "then go on" in client.get(confirm).content.decode()
+    assert client.post("/confirm/code/", {"code": "wrong", "next": page}).status_code == 200
+    response = client.post("/confirm/", {"password": PASSWORD, "next": page}, follow=True)
+    words = "You are confirmed, and nothing was done yet. Choose “Change level” again."
+    assert [str(message) for message in response.context["messages"]] == [words]
+    assert words not in client.get(page).content.decode()
+    # Who confirms for something else hears nothing of it.
+    client.post("/confirm/", {"password": PASSWORD, "next": page})
+    assert not list(client.get(page).context["messages"])
+
+
 def test_a_post_is_never_kept_to_be_replayed(alice, charlie):
     """It could hold a secret; people confirm first and act again."""
     client = sign_in(alice, confirmed=False)

@@ -22,6 +22,7 @@ from sdm.contract.keys import SecretKey
 from sdm.pki import csr
 from tests.clusters.factories import make_cluster, make_worker
 from tests.conftest import sign_in
+from tests.people import PASSWORD
 
 HTMX = {"HX-Request": "true"}
 
@@ -171,6 +172,9 @@ def test_a_key_needs_a_person_who_is_here(alice, cluster):
     assert not ClusterKey.objects.exists()
     plain = client.post(keys_url(cluster) + "new/")
     assert plain.headers["Location"].startswith(reverse("account_reauthenticate") + "?next=")
+    proof = {"password": PASSWORD, "next": keys_url(cluster)}
+    page = client.post(reverse("account_reauthenticate"), proof, follow=True).content.decode()
+    assert "nothing was done yet. Choose “Add authentication key” again." in page
 
 
 def test_who_may_make_and_delete_keys(client, bob_client, charlie_client, alice, cluster):
