@@ -10,7 +10,7 @@ from audit.storing import Answered, Asked, Began, Ended, Record, store
 from clusters.models import Worker
 from connections.refusals import Refusal, refusals_store
 from resources.models import Resource
-from sdm.contract.records import decoded, digest_of
+from sdm.contract.records import decoded, digest_of, parameters_of
 from sdm.contract.v1 import records_pb2 as v1
 
 
@@ -82,8 +82,7 @@ def _record(said: v1.Record, names: _Names) -> Record | None:
                 text=asked.text,
                 text_length=asked.text_length,
                 sha256=digest_of(asked),
-                parameters=asked.parameters,
-                parameters_cut=asked.parameters_cut,
+                parameters=parameters_of(asked),
             )
         case "request_completed":
             done = said.request_completed

@@ -212,8 +212,12 @@ class Query(models.Model):
     is_cut = models.BooleanField(default=False)
     # Hexadecimal, of the whole text.
     sha256 = models.CharField(max_length=64, blank=True)
+    # Bind values, None for NULL. There were more of them, or longer ones, when they are cut; how many there were, and
+    # how many bytes the last one had when it is cut, is missing where older workers did not say.
     parameters = models.JSONField(null=True)
     parameters_cut = models.BooleanField(default=False)
+    parameters_total = models.PositiveBigIntegerField(null=True)
+    parameters_last_length = models.PositiveBigIntegerField(null=True)
     # Missing until it has ended.
     microseconds = models.PositiveBigIntegerField(null=True)
     rows = models.PositiveBigIntegerField(null=True)

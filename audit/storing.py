@@ -17,6 +17,7 @@ from django.utils import timezone
 from audit.models import MAX_BEGINNING, MAX_KIND, MAX_NAME, MAX_WORDS, Query, Session
 from sdm.contract import ids
 from sdm.contract.endings import Ending
+from sdm.contract.parameters import NO_PARAMETERS, Parameters
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +52,7 @@ class Asked:
     text: bytes
     text_length: int
     sha256: bytes
-    parameters: Sequence[bytes] = ()
-    parameters_cut: bool = False
+    parameters: Parameters = NO_PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class _Batch:
     # --- Queries ---
 
     def _query(self, session: Session, record: Asked) -> Query:
-        text = readable(record.text)
+        text, parameters = readable(record.text), record.parameters
         return Query(
             id=_query_id(record),
             session=session,
@@ -201,8 +201,10 @@ class _Batch:
             text_length=max(_number(record.text_length), len(record.text)),
             is_cut=record.text_length > len(record.text),
             sha256=record.sha256[:32].hex(),
-            parameters=[readable(value) for value in record.parameters] or None,
-            parameters_cut=record.parameters_cut,
+            parameters=[None if value is None else readable(value) for value in parameters.values] or None,
+            parameters_cut=parameters.is_cut,
+            parameters_total=_number(parameters.total) or None,
+            parameters_last_length=_number(parameters.last_length) or None,
         )
 
     def _write_queries(self) -> None:

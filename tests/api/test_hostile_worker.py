@@ -99,6 +99,9 @@ def test_text_and_numbers_without_measure_are_stored_and_shown_as_text(ground: G
         text_length=LARGEST,
         sha256=b"\0" * 10_000,
         parameters=[b"\0\xff", HOSTILE.encode(), b""],
+        parameters_null=[2, 2, 7, 2**32 - 1],
+        parameters_total=LARGEST,
+        parameters_last_length=LARGEST,
     )
     done = records_pb2.RequestCompleted(
         number=2**63 - 1,
@@ -127,9 +130,11 @@ def test_text_and_numbers_without_measure_are_stored_and_shown_as_text(ground: G
     ground.run(scene)
     query = Query.objects.get()
     assert query.text.startswith("\\xff\\xfe\\x00")
+    assert query.parameters is not None
+    assert (query.parameters[0], query.parameters[2]) == ("\\x00\\xff", None)
     session = Session.objects.get()
     assert "\x1b" not in session.account_name + session.resource_name + session.ending + query.result
-    for page in ("sessions/", "queries/", f"sessions/{SID}/"):
+    for page in ("sessions/", "queries/", f"sessions/{SID}/", f"queries/{query.pk}/"):
         found = shows(f"/audit/{page}", ground.alice)
         assert "<script>alert" not in found and "\x1b" not in found
 

@@ -9,7 +9,8 @@ from django.test import Client
 
 from accounts.models import Account
 from audit.models import Activity
-from tests.audit.factories import make_session
+from sdm.contract.parameters import Parameters
+from tests.audit.factories import asked, began, make_session, new_session_id, tell
 from tests.audit.logs import HOSTILE
 
 
@@ -40,6 +41,23 @@ def test_an_export_holds_what_the_filters_leave(bob_client: Client):
     lines = exported(bob_client, "queries", format="jsonl", text="needle").splitlines()
     assert [json.loads(line)["query_body"] for line in lines] == ["SELECT Needle"]
     assert Activity.objects.get().after == {"format": "JSON lines", "text": "needle"}
+
+
+def test_an_export_tells_null_from_its_name_and_what_is_cut_of_the_values(bob_client: Client):
+    sid = new_session_id()
+    values = Parameters((None, b"NULL", b"=1", b"x"), True, 1_500, 100_000)
+    tell(began(sid), asked(sid, parameters=values), asked(sid, 2))
+    names = ("parameters", "parameters_cut", "parameters_total", "parameters_last_length")
+    lines = [json.loads(line) for line in exported(bob_client, "queries", format="jsonl").splitlines()]
+    assert [[line[name] for name in names] for line in lines] == [
+        [[None, "NULL", "=1", "x"], True, 1_500, 100_000],
+        [None, False, None, None],
+    ]
+    rows = csv.DictReader(io.StringIO(exported(bob_client, "queries", format="csv").decode(), newline=""))
+    assert [[row[name] for name in names] for row in rows] == [
+        ['[null, "NULL", "=1", "x"]', "true", "1500", "100000"],
+        ["", "false", "", ""],
+    ]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:12]))

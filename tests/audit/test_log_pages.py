@@ -6,9 +6,14 @@ from django.urls import reverse
 
 from accounts.models import Account
 from audit.models import Query, Session
+from sdm.contract.parameters import Parameters
 from tests.audit.factories import answered, asked, began, make_query, make_session, new_session_id, tell
 from tests.audit.logs import HOSTILE, HTMX, QUERIES, SESSIONS, page
 from tests.resources.factories import make_resource
+
+# How a page shows a value, and what stands in the place of one.
+CODE = "<code><bdi>{}</bdi></code>"
+NOTE = '<span class="muted">{}</span>'
 
 
 def urls(session: Session) -> list[str]:
@@ -84,12 +89,38 @@ def test_long_queries_are_folded_and_lists_do_not_hold_all_of_them(bob_client: C
 
 def test_what_was_cut_says_so(bob_client: Client):
     sid = new_session_id()
-    tell(began(sid), asked(sid, text_length=10_000_000, parameters=[b"<b>", b"\xff"], parameters_cut=True))
+    tell(
+        began(sid),
+        asked(sid, text_length=10_000_000, parameters=Parameters((b"<b>", b"\xff"), True)),
+        asked(sid, 2, parameters=Parameters((b"a", b"b"), True, 2, 100_000)),
+        asked(sid, 3, parameters=Parameters((b"a", b"b"), True, 1_500)),
+        asked(sid, 4, parameters=Parameters((b"a", b"b"), False, 2)),
+    )
     text = page(bob_client, f"{QUERIES}{sid}-1/")
     assert "10,000,000 bytes" in text
     assert "there were more" in text
     assert "&lt;b&gt;" in text
     assert r"\xff" in text
+    longer, more, whole = (page(bob_client, f"{QUERIES}{sid}-{number}/") for number in (2, 3, 4))
+    assert longer.count("Cut: ") == 1
+    assert '<code><bdi>b</bdi></code> <span class="small muted">Cut: all of it had 100,000 bytes.' in longer
+    assert more.count("Cut: ") == 1
+    assert "Cut: 2 of 1,500 values." in more
+    assert "Cut: " not in whole
+
+
+def test_null_is_told_from_its_name_and_from_nothing(bob_client: Client):
+    sid = new_session_id()
+    tell(began(sid), asked(sid, parameters=Parameters((None, b"NULL", b"", b"empty"), False, 4)))
+    text = page(bob_client, f"{QUERIES}{sid}-1/")
+    assert [text.count(f"<li>{shown}</li>") for shown in (NOTE.format("NULL"), NOTE.format("empty"))] == [
+        1,
+        1,
+    ]
+    assert [text.count(f"<li>{shown}</li>") for shown in (CODE.format("NULL"), CODE.format("empty"))] == [
+        1,
+        1,
+    ]
 
 
 def test_the_lists_take_few_statements(bob_client: Client, django_assert_max_num_queries):

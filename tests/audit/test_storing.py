@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from audit.models import MAX_BEGINNING, Query, Session
 from audit.storing import purge, sessions_found, sessions_lost
+from sdm.contract.parameters import Parameters
 from tests.audit.factories import (
     answered,
     asked,
@@ -138,7 +139,7 @@ def test_hostile_text_is_stored_and_stays_readable(sent, stored):
     sid = new_session_id()
     tell(
         began(sid, account_name="\0", client_address="\0not an address", kind="\0"),
-        asked(sid, text=sent, parameters=[sent]),
+        asked(sid, text=sent, parameters=Parameters((sent,), False, 1)),
         answered(sid, result="\0", error="\0"),
         ended(sid, "\0", message="\0" * 1_000),
     )
@@ -158,6 +159,20 @@ def test_a_text_that_was_cut_says_so():
     sid = new_session_id()
     tell(began(sid), asked(sid, text=b"SELECT", text_length=100_000_000))
     assert (Query.objects.get().is_cut, Query.objects.get().text_length) == (True, 100_000_000)
+
+
+def test_null_is_told_from_its_name_and_what_is_cut_of_the_values_is_kept():
+    sid = new_session_id()
+    values = Parameters((None, b"NULL", b"", b"x" * 10), True, 2_000, 100_000)
+    tell(began(sid), asked(sid, parameters=values), asked(sid, 2))
+    query, without = Query.objects.order_by("number")
+    assert query.parameters == [None, "NULL", "", "x" * 10]
+    assert (query.parameters_cut, query.parameters_total, query.parameters_last_length) == (
+        True,
+        2_000,
+        100_000,
+    )
+    assert (without.parameters, without.parameters_cut, without.parameters_total) == (None, False, None)
 
 
 def test_a_hash_that_was_not_known_at_the_start_is_added():
@@ -236,6 +251,8 @@ def test_a_worker_that_is_back_says_which_of_its_sessions_run():
         {"session_id": "s-0000000000000000"},
         {"started_at": timezone.now()},
         {"parameters": []},
+        {"parameters_total": 1},
+        {"parameters_last_length": 1},
     ],
 )
 def test_the_database_refuses_to_change_what_a_query_was(change):
