@@ -14,7 +14,7 @@ from clusters.models import MAX_NAME as MAX_CLUSTER_NAME
 from clusters.models import Cluster
 from clusters.tags import TagsField, tags_of
 from resources.kinds import KINDS
-from resources.kinds.base import Kind, in_a_sentence, name_what_is_missing
+from resources.kinds.base import Kind, PortField, in_a_sentence, name_what_is_missing
 from resources.models import MAX_NAME, Resource
 from resources.ports import HIGHEST, LOWEST, holder_of
 from resources.selectors import (
@@ -90,10 +90,9 @@ class ResourceForm(forms.Form):
     name = forms.CharField(max_length=MAX_NAME, label="Name", widget=forms.TextInput(attrs=PLAIN_INPUT))
     cluster = ClusterField()
     tags = TagsField()
-    port_override = forms.IntegerField(
+    port_override = PortField(
         label="Local port",
         required=False,
-        widget=forms.TextInput(attrs={**PLAIN_INPUT, "inputmode": "numeric"}),
         help_text="Where people's own programs connect, on 127.0.0.1. Left empty, a free one is chosen.",
         error_messages={"invalid": PORT_RANGE},
     )

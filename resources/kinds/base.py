@@ -5,6 +5,7 @@ become columns that can be searched, and everything else is the resource's `conf
 in the compatible system's API.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -160,13 +161,24 @@ class UsernameField(forms.CharField):
         super().__init__(**{"label": "Username", "max_length": MAX_USERNAME, "widget": widget, **kwargs})
 
 
+class PortField(forms.IntegerField):
+    """A port in the digits that addresses are written in: Django's number may be `5432.0`, `5_432` or `٣٣` as well."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.TextInput(attrs={**PLAIN_INPUT, "inputmode": "numeric"})
+        super().__init__(**{"label": "Port", "widget": widget, **kwargs})
+
+    def to_python(self, value: Any) -> int | None:
+        if value not in self.empty_values and not re.fullmatch(r"\s*-?[0-9]+\s*", str(value)):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(value)
+
+
 class TcpForm(KindForm):
     hostname = HostField()
-    port = forms.IntegerField(
-        label="Port",
+    port = PortField(
         min_value=1,
         max_value=65535,
-        widget=forms.TextInput(attrs={**PLAIN_INPUT, "inputmode": "numeric"}),
         error_messages=dict.fromkeys(
             ("invalid", "min_value", "max_value"), "The port is a number from 1 to 65535."
         ),

@@ -49,7 +49,9 @@ def test_one_can_be_chosen_and_nobody_else_has_it(alice_client: Client, db: None
     assert "This is the local port of orders." in page.content.decode()
 
 
-@pytest.mark.parametrize("port", ["80", "1024", "65536", "x", "-2", "9" * 5_000, "1e4", "\0"])
+@pytest.mark.parametrize(
+    "port", ["80", "1024", "65536", "x", "-2", "9" * 5_000, "1e4", "5433.0", "5_433", "٥٤٣٣", "\0"]
+)
 def test_ports_that_are_none(alice_client: Client, port: str):
     response = alice_client.post(NEW, sent(port_override=port))
     assert response.status_code == 422

@@ -90,6 +90,16 @@ def test_what_was_typed_stays_and_secrets_do_not(alice_client, db):
     assert not Resource.objects.exists() and not Activity.objects.filter(verb="resource created").exists()
 
 
+@pytest.mark.parametrize(
+    "port", ["65536", "-5432", "5432.0", "5_432", "+5432", "0x50", "٥٤٣٢", "54 32", "9" * 5_000]
+)
+def test_a_port_is_written_as_in_an_address(alice_client, db, port):
+    response = alice_client.post(new_url(), sent(port=port))
+    assert response.status_code == 422
+    assert "from 1 to 65535" in errors(response, "port")
+    assert not Resource.objects.exists()
+
+
 def test_all_errors_are_shown_at_once(alice_client, db):
     response = alice_client.post(new_url(), {})
     for name in ("name", "hostname", "port", "username", "password", "database"):
