@@ -38,12 +38,7 @@ def start_commands(cluster: Cluster, *, access_key: str, secret_key: str) -> lis
     }
     own_port = keys if port == DEFAULT_WORKER_PORT else {**keys, "SDM_BIND_ADDRESS": f":{port}"}
     return [
-        Command(
-            "shell",
-            "Shell",
-            "In a terminal with the sdm command, to try it. Ends with Ctrl-C.",
-            _shell(own_port),
-        ),
+        Command("shell", "Shell", _shell_hint(port), _shell(own_port)),
         Command("docker", "Docker", _docker_hint(port), _docker(keys, own_port, port)),
         Command(
             "systemd",
@@ -68,6 +63,15 @@ def _docker(keys: dict[str, str], own_port: dict[str, str], port: str) -> str:
         f"{_exports(variables)}docker run --detach --restart=always --name sdm-worker "
         f"{network} \\\n  {passed} \\\n  -v {SPOOL} \\\n  {settings.WORKER_IMAGE} proxy -d"
     )
+
+
+def _shell_hint(port: str) -> str:
+    hint = "In a terminal with the sdm command, to try it. Ends with Ctrl-C."
+    if int(port) < PRIVILEGED:
+        return (
+            f"{hint} As root: nobody else may listen on port {port}, but for the service that systemd runs."
+        )
+    return hint
 
 
 def _docker_hint(port: str) -> str:

@@ -6,8 +6,12 @@
   let copied = false;
   let asked = false;
 
+  // A worker that joined has the key.
+  const arrived = () => Boolean(modal()?.querySelector("[data-arrived]"));
+
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target.id === "dialog") copied = asked = false;
+    if (arrived()) modal().querySelector("[data-not-copied]").hidden = true;
   });
 
   document.addEventListener("console:copied", (event) => {
@@ -21,7 +25,7 @@
 
   document.addEventListener("console:closing", (event) => {
     const question = modal()?.querySelector("[data-not-copied]");
-    if (!question || copied || asked) return;
+    if (!question || copied || asked || arrived()) return;
     event.preventDefault();
     asked = true;
     question.hidden = false;

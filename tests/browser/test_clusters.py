@@ -89,6 +89,23 @@ def test_closing_a_key_that_was_not_copied_asks_once(signed_in_page, alice, clus
     expect(page.get_by_role("row")).to_have_count(2)
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_key_that_a_worker_joined_with_was_copied(signed_in_page, alice, clusters, asked):
+    page = signed_in_page(alice)
+    page.goto(tab(clusters[0], "keys"))
+    page.get_by_role("button", name="Add authentication key").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Waiting for a worker")
+    if asked:
+        page.keyboard.press("Escape")
+        expect(dialog.get_by_role("alert")).to_be_visible()
+    make_worker(clusters[0], access_key=ClusterKey.objects.get().pk, host_name="edge-7")
+    expect(dialog).to_contain_text("edge-7", timeout=12_000)
+    expect(dialog.get_by_role("alert")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
 def test_a_search_by_keyboard_alone(signed_in_page, alice, clusters):
     page = signed_in_page(alice)
     page.goto(LIST)

@@ -61,6 +61,14 @@ def test_what_cannot_work_says_so_and_what_would(db):
         assert not any("Not as it stands" in hint for hint in hints("127.0.0.1:443").values())
 
 
+@pytest.mark.parametrize("domain", ["127.0.0.1:8001", "console.example.com:8001"])
+def test_a_shell_says_who_may_listen_on_the_port(db, domain):
+    with override_settings(APP_DOMAIN=domain):
+        assert "As root: nobody else may listen on port 443" in hints("proxy.example.com:443")["shell"]
+        assert "As root" in hints("proxy.example.com:1023")["shell"]
+        assert "As root" not in hints("proxy.example.com:1024")["shell"]
+
+
 @pytest.mark.parametrize("slug", ["docker", "systemd", "kubernetes", "shell"])
 def test_each_command_tells_whom_to_believe_where_no_public_authority_does(db, alice, slug):
     assert "SDM_APP_CA_PIN" not in command(slug)
