@@ -13,7 +13,7 @@ from accounts.views.people import (
     password_link_create,
     second_factor_remove,
 )
-from accounts.views.security import confirm_with_key, name_change, security, sessions_end
+from accounts.views.security import add_key, confirm_with_key, name_change, security, sessions_end
 from accounts.views.services import (
     service_account_create,
     service_account_list,
@@ -26,6 +26,7 @@ __all__ = [
     "account_list",
     "account_reinstate",
     "account_suspend",
+    "add_key",
     "confirm_with_key",
     "invitation_accept",
     "invitation_create",

@@ -1,10 +1,14 @@
 """Settings > Security: one's own name, password, second factors and sessions."""
 
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
 from allauth.mfa.models import Authenticator
-from allauth.mfa.webauthn.views import ReauthenticateWebAuthnView
+from allauth.mfa.webauthn.views import AddWebAuthnView, ReauthenticateWebAuthnView
 from django.contrib.auth import update_session_auth_hash
 from django.forms import BaseForm
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -59,3 +63,29 @@ class ConfirmWithKeyView(ReauthenticateWebAuthnView):  # type: ignore[misc]  # a
 
 
 confirm_with_key = ConfirmWithKeyView.as_view()
+
+
+class AddKeyView(AddWebAuthnView):  # type: ignore[misc]  # allauth has no types
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {**super().get_context_data(**kwargs), "obstacle": _obstacle_to_keys(self.request)}
+
+
+def _obstacle_to_keys(request: HttpRequest) -> str:
+    """Why no browser offers a security key at this address, and which to open instead; empty where they do."""
+    address = urlsplit(f"//{request.get_host()}")
+    host = address.hostname or ""
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        if request.is_secure() or host == "localhost" or host.endswith(".localhost"):
+            return ""
+        return "Security keys work over HTTPS only, and this page came without. Open the console over HTTPS."
+    if is_loopback:
+        port = f":{address.port}" if address.port else ""
+        instead = f"Open {request.scheme}://localhost{port}/ on this machine, sign in, and add the key there."
+    else:
+        instead = "Open the console by its name, over HTTPS."
+    return f"Security keys never work under an IP address, as {host} is. {instead}"
+
+
+add_key = AddKeyView.as_view()

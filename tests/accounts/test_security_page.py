@@ -27,6 +27,29 @@ def test_it_says_what_protects_the_account(charlie_client, charlie):
     assert "10 left" in page
 
 
+@pytest.mark.parametrize(
+    ("host", "secure", "words"),
+    [
+        ("127.0.0.1:8000", False, "Open http://localhost:8000/ on this machine"),
+        ("127.0.0.1", False, "Open http://localhost/ on this machine"),
+        ("[::1]:8000", False, "never work under an IP address, as ::1 is. Open http://localhost:8000/"),
+        (
+            "10.0.0.5:8000",
+            True,
+            "never work under an IP address, as 10.0.0.5 is. Open the console by its name",
+        ),
+        ("console.example.com", False, "Security keys work over HTTPS only"),
+        ("console.example.com", True, ""),
+        ("localhost:8000", False, ""),
+    ],
+)
+def test_where_a_security_key_cannot_work_is_said_before(charlie_client, settings, host, secure, words):
+    settings.ALLOWED_HOSTS = ["*"]
+    page = charlie_client.get(SECURITY + "keys/new/", headers={"Host": host}, secure=secure).content.decode()
+    assert ("Add key" in page) == (not words)
+    assert words in page
+
+
 def test_a_name_is_changed(charlie_client, charlie):
     assert charlie_client.post(SECURITY + "name/", {"name": "Charles"}).headers["Location"] == SECURITY
     charlie.refresh_from_db()
