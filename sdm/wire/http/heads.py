@@ -14,6 +14,10 @@ MAX_FIELDS = 200
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])")
+# Waiting for more would not make it HTTP; a client that expects TLS would wait for as long as we do.
+_BEGINS_OTHERWISE = re.compile(rb"(?!\r\Z)[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_TLS_HANDSHAKE = b"\x16"
 _STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _FIELD = re.compile(
     rb"("
@@ -113,14 +117,23 @@ class HeadReader:
             self._buffer, self._searched = self._buffer[2:], 0
         end = self._buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
         if end < 0:
-            if len(self._buffer) > MAX_HEAD:
-                raise HttpError(431, "The head of the message is too large.")
+            self._check_beginning()
             self._searched = len(self._buffer)
             return None
         if end > MAX_HEAD:
             raise HttpError(431, "The head of the message is too large.")
         head, self._buffer, self._searched = self._buffer[:end], self._buffer[end + 4 :], 0
         return head
+
+    def _check_beginning(self) -> None:
+        """Of a head that may become one."""
+        if _BEGINS_OTHERWISE.match(self._buffer):
+            is_tls = self._buffer.startswith(_TLS_HANDSHAKE)
+            raise HttpError(400, "This is TLS, where HTTP is spoken." if is_tls else "This is no HTTP/1.1.")
+        if _BARE_LF.search(self._buffer, self._searched):
+            raise HttpError(400, "A line of the message does not end in CR and LF.")
+        if len(self._buffer) > MAX_HEAD:
+            raise HttpError(431, "The head of the message is too large.")
 
 
 def parse_request(head: bytes) -> RequestHead:

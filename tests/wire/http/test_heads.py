@@ -49,6 +49,43 @@ def test_an_endless_head_is_refused_before_it_fills_memory():
     assert refused.value.status == 431
 
 
+CLIENT_HELLO = bytes.fromhex("16030100ca010000c60303") + bytes(50)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        CLIENT_HELLO,
+        b"\0",
+        b" GET / HTTP/1.1\r\n",
+        b"\n",
+        b"\rG",
+        b"\r\n\n",
+        b"GET / HTTP/1.1\n",
+        b"GET / HTTP/1.1\r\nHost: x\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\n",
+    ],
+)
+@pytest.mark.parametrize("bytewise", [False, True])
+def test_what_becomes_no_head_is_refused_without_waiting_for_its_end(data: bytes, bytewise: bool):
+    reader = HeadReader()
+    pieces = [bytes([byte]) for byte in data] if bytewise else [data]
+    with pytest.raises(HttpError) as refused:
+        for piece in pieces:
+            assert reader.feed(piece) is None
+    assert refused.value.status == 400
+
+
+def test_who_speaks_tls_is_told_that_this_is_http():
+    with pytest.raises(HttpError, match="TLS"):
+        HeadReader().feed(CLIENT_HELLO)
+
+
+@pytest.mark.parametrize("end", range(len(b"\r\n" + REQUEST)))
+def test_half_a_head_is_waited_for(end: int):
+    assert HeadReader().feed((b"\r\n" + REQUEST)[:end]) is None
+
+
 def test_too_many_fields_are_refused():
     with pytest.raises(HttpError, match="too many"):
         heads.parse_request(b"GET / HTTP/1.1" + b"\r\nx: y" * (heads.MAX_FIELDS + 1))
