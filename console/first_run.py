@@ -100,9 +100,13 @@ def data_directory() -> Path:
 
 
 def make_data_directory(path: Path) -> None:
-    """The directory exists, and is writable: the database, its journal and the lock are made in it."""
+    """The directory exists, for its owner alone, and is writable: the database, its journal and the lock are made
+    in it."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not where others have something: it may be a directory that they share.
+        if path.stat().st_uid == os.geteuid() and not any(path.iterdir()):
+            path.chmod(0o700)
     except OSError as error:
         raise _unwritable(path, error.strerror) from error
     if not os.access(path, os.W_OK | os.X_OK):

@@ -126,6 +126,23 @@ class TestDataDirectory:
         first_run.make_data_directory(tmp_path / "a" / "data")
         assert mode(tmp_path / "a" / "data") == 0o700
 
+    def test_an_empty_one_is_closed_to_others(self, tmp_path: Path):
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data").chmod(0o755)
+        first_run.make_data_directory(tmp_path / "data")
+        assert mode(tmp_path / "data") == 0o700
+
+    def test_one_that_others_may_share_is_left_as_it_is(self, tmp_path: Path, monkeypatch):
+        for name in ("full", "mounted"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name).chmod(0o775)
+        (tmp_path / "full" / "theirs").touch()
+        first_run.make_data_directory(tmp_path / "full")
+        assert mode(tmp_path / "full") == 0o775
+        monkeypatch.setattr(os, "geteuid", lambda: -1)  # it belongs to root, as volumes of containers may
+        first_run.make_data_directory(tmp_path / "mounted")
+        assert mode(tmp_path / "mounted") == 0o775
+
     def test_one_that_cannot_be_made_is_named(self, tmp_path: Path):
         (tmp_path / "file").touch()
         with pytest.raises(
