@@ -14,6 +14,9 @@ import psycopg
 import pytest
 
 from sdm.contract.endings import Ending
+from sdm.contract.parameters import MAX_BYTES, MAX_VALUES, Parameters
+from sdm.contract.records import parameters_of
+from sdm.contract.v1.records_pb2 import RequestStarted
 from sdm.wire.postgres.errors import ADMIN_SHUTDOWN, Report, parse_report
 from sdm.wire.postgres.startup import SSL_REQUEST
 from tests.servers import postgres
@@ -96,6 +99,39 @@ def test_a_driver_with_its_pipelines_and_copy_works(
     assert len(logged.text) == 1 << 16
     rows = [r.request_completed.rows for r in plane.records if r.HasField("request_completed")]
     assert 1000 in rows
+
+
+def bound(plane: ControlPlane, text: bytes) -> Parameters:
+    """The values of the request with this text. One that was parsed in an earlier piece is there without them, too."""
+
+    def found() -> list[RequestStarted]:
+        started = [record.request_started for record in plane.records]
+        return [each for each in started if each.text == text and each.parameters]
+
+    until(lambda: bool(found()))
+    return parameters_of(found()[0])
+
+
+def test_bind_values_are_logged_as_far_as_is_promised_and_what_is_cut_is_said(
+    worker: Worker, plane: ControlPlane, alice: Person, database: str
+):
+    resource = target(plane, database, log_parameters=True)
+    many = [str(number) for number in range(1_500)]
+    with forwarded(alice, worker.port(), resource) as way, psycopg.connect(dsn(way.port)) as connection:
+        connection.execute("select %s::text, %s::text, %s::text", ("NULL", None, ""))
+        connection.execute("select length(%s::text), %s::text", ("x" * 100_000, "y"))
+        connection.execute("select " + ", ".join(["%s::text"] * 1_500), many)
+        huge = connection.execute("select length(%s::text)", ("z" * 100_000_000,)).fetchone()
+    assert huge == (100_000_000,)
+    assert bound(plane, b"select $1::text, $2::text, $3::text") == Parameters((b"NULL", None, b""), False, 3)
+    assert bound(plane, b"select length($1::text), $2::text") == Parameters(
+        (b"x" * MAX_BYTES,), True, 2, 100_000
+    )
+    all_of = "select " + ", ".join(f"${number}::text" for number in range(1, 1_501))
+    assert bound(plane, all_of.encode()) == Parameters(
+        tuple(value.encode() for value in many[:MAX_VALUES]), True, 1_500
+    )
+    assert bound(plane, b"select length($1::text)") == Parameters((b"z" * MAX_BYTES,), True, 1, 100_000_000)
 
 
 def asleep(port: int, seconds: int) -> subprocess.Popen[str]:
