@@ -168,13 +168,20 @@ class RequestLog:
 class SessionLog:
     """The log of one session. `started` and `request` raise SpoolUnavailable: then nothing may go on."""
 
-    __slots__ = ("_has_ended", "_log", "requests", "session_id")
+    __slots__ = ("_has_ended", "_log", "_resumes_at", "requests", "session_id")
 
     def __init__(self, log: RequestLog, session_id: str) -> None:
         self._log = log
         self.session_id = session_id
         self.requests = 0
         self._has_ended = False
+        self._resumes_at = 0.0
+
+    @property
+    def pause(self) -> float:
+        """For how many seconds no more requests should be taken: the log has little room left, and this session has
+        written more than its share."""
+        return max(0.0, self._resumes_at - time.monotonic()) if self._resumes_at else 0.0
 
     def started(
         self,
@@ -204,8 +211,8 @@ class SessionLog:
 
     def request(
         self, text: bytes, *, length: int = 0, digest: bytes = b"", parameters: Parameters = NO_PARAMETERS
-    ) -> Begun:
-        """Of a request that is about to be sent; for `completed`.
+    ) -> Begun | None:
+        """Of a request that is about to be sent; for `completed`. None: in relaxed operation, it is nowhere.
 
         Who has only the beginning of a text says how long all of it is, and its digest here or with `completed`. That
         of a whole text is calculated by who reads the log. `parameters` are as many as a record takes.
@@ -217,13 +224,16 @@ class SessionLog:
         number = self.requests + 1
         log = self._log
         with log.lock:
-            log.spool.write(log.encoder.started(self.session_id, number, text, length, digest, parameters))
+            record = log.encoder.started(self.session_id, number, text, length, digest, parameters)
+            is_written = log.spool.write(record)
         self.requests = number
-        return number, time.monotonic_ns()
+        if log.spool.rate:
+            self._resumes_at = time.monotonic() + self.pause + len(record) / log.spool.rate
+        return (number, time.monotonic_ns()) if is_written else None
 
     def completed(
         self,
-        begun: Begun,
+        begun: Begun | None,
         *,
         rows: int | None = None,
         bytes_sent: int = 0,
@@ -232,6 +242,8 @@ class SessionLog:
         error: str = "",
         digest: bytes = b"",
     ) -> None:
+        if begun is None:  # an end without a beginning tells nobody anything
+            return
         number, since = begun
         took = (time.monotonic_ns() - since) // 1_000
         if len(result) > MAX_WORDS or len(error) > MAX_WORDS:

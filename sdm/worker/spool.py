@@ -32,6 +32,8 @@ _LARGEST_SEGMENT, _SMALLEST_SEGMENT = 1 << 22, 1 << 18
 _MAX_PENDING = 1 << 18
 _LOOK_EVERY = 0.25
 _SAY_EVERY = 60.0
+# Bytes a second that a session may write when half of the limit is used, and when all of it nearly is.
+_FASTEST, _SLOWEST = 1 << 20, 1 << 16
 
 
 class SpoolUnavailable(Exception):
@@ -126,19 +128,23 @@ class Spool:
         self.problem = ""
         # Records that are nowhere.
         self.lost = 0
+        # How many bytes a second a session may write, so that one of them does not fill it for all; 0: any number.
+        self.rate = 0
 
     @property
     def is_idle(self) -> bool:
         """Whether `flush` has nothing to do."""
         return not self._pending and not self.problem
 
-    def write(self, record: bytes) -> None:
-        """On disk when this returns, with all that is pending. SpoolUnavailable if it cannot be, unless relaxed."""
+    def write(self, record: bytes) -> bool:
+        """Whether it is on disk now, with all that is pending. SpoolUnavailable if it is not, unless relaxed."""
         pending, data = self._pending, framed(record)
         pending.append(data)
         try:
             if self.problem:
                 self._look_again()
+            elif self.rate and time.monotonic() - self._looked_at >= _LOOK_EVERY:
+                self._look()
             self._append(data if len(pending) == 1 else b"".join(pending), spare=False)
         except OSError as error:
             pending.pop()
@@ -146,11 +152,12 @@ class Spool:
             self.lost += not self._strict
             if self._strict:
                 raise SpoolUnavailable(self.problem) from None
-            return
+            return False
         pending.clear()
         self._pending_bytes = 0
         if self.problem:
             self._all_is_well()
+        return True
 
     def add(self, record: bytes) -> None:
         """On disk with the next `write` or `flush`. Of those that cannot be written, the oldest are given up."""
@@ -208,9 +215,15 @@ class Spool:
             self._end_segment()
             raise
 
-    def _check_room(self, *, spare: bool) -> None:
+    def _look(self) -> int:
+        """How much is held, of all processes. From the half on, sessions are slowed down in proportion."""
         self._looked_at = time.monotonic()
-        held = held_bytes(self._run.parent)
+        held, half = held_bytes(self._run.parent), self._limit // 2
+        self.rate = max(_SLOWEST, _FASTEST * (self._limit - held) // half) if held > half else 0
+        return held
+
+    def _check_room(self, *, spare: bool) -> None:
+        held = self._look()
         if held + self._reserve * (1 if spare else 2) > self._limit:
             raise OSError(
                 errno.EDQUOT,
@@ -260,9 +273,9 @@ class Spool:
     # --- What an operator hears ---
 
     def _complain(self, error: OSError) -> None:
-        self._looked_at = time.monotonic()
-        if error.errno == errno.EAGAIN:
+        if error.errno == errno.EAGAIN:  # nobody has looked
             return
+        self._looked_at = time.monotonic()
         goes_on = (
             "Sessions are refused." if self._strict else "Sessions go on WITHOUT a log (SDM_AUDIT=relaxed)."
         )

@@ -259,3 +259,29 @@ def session_of(relay: Relay) -> str:
     """The key of the only session."""
     (key,) = relay._by_key
     return key
+
+
+class Slow(Watched):
+    """Takes one piece, and nothing more until `resumes`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resumes = False
+
+    @property
+    def full(self) -> bool:  # type: ignore[override]  # there it never is
+        return bool(self.client) and not self.resumes
+
+
+def test_a_client_that_is_held_up_goes_on_though_nothing_else_happens(join: Join):
+    framer = Slow()
+    ends = join(framer)
+    ends.client.sendall(b"one")
+    assert ends.server.recv(100) == b"one"
+    ends.client.sendall(b"two")
+    ends.server.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        ends.server.recv(100)
+    framer.resumes = True
+    ends.server.settimeout(10)
+    assert ends.server.recv(100) == b"two"

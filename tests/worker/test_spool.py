@@ -317,6 +317,40 @@ def test_it_goes_on_when_there_is_room_again_though_nobody_asks(run, monkeypatch
     assert "can be written again" in caplog.text
 
 
+def test_it_looks_for_room_though_it_is_called_more_often_than_it_may_look(run, monkeypatch):
+    blocker, now = run.path / "00000000-blocker.log", [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    blocker.write_bytes(bytes(LIMIT))
+    log = make_log(run)
+    with pytest.raises(SpoolUnavailable):
+        log.session("s-1").request(b"SELECT 1")
+    blocker.unlink()
+    for _ in range(60):  # as the relay does
+        now[0] += 0.005
+        log.flush()
+    assert log.problem == ""
+    assert log.session("s-2").request(b"SELECT 2")
+
+
+def test_who_writes_much_is_slowed_down_while_there_is_little_room_and_others_are_not(run, monkeypatch):
+    blocker, now = run.path / "00000000-blocker.log", [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    blocker.write_bytes(bytes(LIMIT * 5 // 8))
+    log = make_log(run)
+    much, little = log.session("s-1"), log.session("s-2")
+    for _ in range(10):
+        much.request(b"x" * 60_000)
+        little.request(b"SELECT 1")
+    # Three quarters of a megabyte a second.
+    assert 0.7 < much.pause < 0.9
+    assert little.pause < 0.01
+    blocker.unlink()
+    now[0] += 1
+    little.request(b"SELECT 1")
+    much.request(b"x" * 60_000)
+    assert much.pause == 0
+
+
 def test_nothing_is_looked_for_at_each_request_while_it_is_full(run, monkeypatch):
     (run.path / "00000000-blocker.log").write_bytes(bytes(LIMIT))
     session = make_log(run).session("s-1")
@@ -364,6 +398,21 @@ def test_what_was_completed_on_a_full_disk_is_kept_and_of_too_much_the_oldest_is
     assert log.problem == ""
     assert len(records(run)) > 300
     assert records(run)[-1].session_ended.reason == "log-unavailable"
+
+
+def test_what_is_not_in_a_relaxed_log_has_no_end_there(run, monkeypatch):
+    monkeypatch.setattr(spools, "_LOOK_EVERY", 0)
+    log = make_log(run, strict=False)
+    session = log.session("s-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        begun = session.request(b"SELECT 1")
+        session.completed(begun, result="SELECT 1")
+    session.completed(session.request(b"SELECT 2"), result="SELECT 1")
+    log.flush()
+    kinds = [record.WhichOneof("record") for record in records(run)]
+    assert [kind.split("_")[-1] for kind in kinds] == ["started", "completed"]
+    assert (log.lost, session.requests) == (1, 2)
 
 
 def test_a_limit_of_the_system_is_heard_like_a_full_disk(run):

@@ -22,8 +22,9 @@ class Framer(Protocol):
     SessionOver ends the session.
     """
 
-    # So much is under way that the client is left unread for now.
-    full: bool
+    @property
+    def full(self) -> bool:
+        """So much is under way that the client is left unread, until the resource has answered or some time is over."""
 
     @property
     def client_left(self) -> bool:

@@ -9,7 +9,7 @@ import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Protocol
 
@@ -62,6 +62,7 @@ class Relay:
         self._lingering: dict[int, _Lingering] = {}
         self._unread: set[Pair] = set()
         self._impatient: set[Pair] = set()
+        self._held_up: set[Pair] = set()
         self._swept = monotonic()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
@@ -128,12 +129,15 @@ class Relay:
             return 0
         if self._flushed is not None and not self._flushed.is_idle:
             return _FLUSH_EVERY
-        return _SWEEP_EVERY if self._impatient or self._lingering else -1
+        return _SWEEP_EVERY if self._impatient or self._held_up or self._lingering else -1
 
     def _go_on(self) -> None:
         """Those that had used up their turn get another, after all others had theirs."""
         unread, self._unread = self._unread, set()
-        for pair in unread:
+        self._move(unread)
+
+    def _move(self, pairs: Iterable[Pair]) -> None:
+        for pair in pairs:
             pair.go_on(self._buffer)
             self._look_after(pair)
 
@@ -143,6 +147,8 @@ class Relay:
             return
         if pair.has_more:
             self._unread.add(pair)
+        if pair.is_held_up:
+            self._held_up.add(pair)
         if pair.deadline:
             self._impatient.add(pair)
 
@@ -168,6 +174,7 @@ class Relay:
         self._by_key.pop(pair.key, None)
         self._unread.discard(pair)
         self._impatient.discard(pair)
+        self._held_up.discard(pair)
         if pair.lingers:
             self._lingering[pair.client.descriptor] = _Lingering(pair.client)
             self._poll.register(pair.client.descriptor, select.EPOLLIN)
@@ -177,6 +184,8 @@ class Relay:
         for pair in [pair for pair in self._impatient if pair.deadline <= now]:
             pair.run_out()
             self._look_after(pair)
+        held_up, self._held_up = self._held_up, set()
+        self._move(held_up)
         for lingering in [each for each in self._lingering.values() if each.deadline <= now]:
             self._close(lingering)
 

@@ -119,6 +119,11 @@ class Pair:
         client, upstream = self.client, self.upstream
         return (client.has_more and self._reads(client)) or (upstream.has_more and self._reads(upstream))
 
+    @property
+    def is_held_up(self) -> bool:
+        """The client is left unread for a reason that no poll will tell the end of."""
+        return self._framer.full and not self.client.heard_end and self.outcome is None
+
     def cut(self, ending: Ending, message: str, *, within: float = FAREWELL) -> None:
         """End it, and tell the client why as soon as that is possible."""
         if self.outcome is not None or self._cut is not None:

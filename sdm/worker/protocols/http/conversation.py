@@ -24,6 +24,8 @@ from sdm.worker.upstream import Unreachable
 _CHUNK = 64 * 1024
 # Seconds without a byte of the client: between requests, and within one; and for a goodbye.
 IDLE, WITHIN, _GOODBYE = 300.0, 60.0, 2.0
+# While the log has little room left; a cut waits for the end of it.
+_LONGEST_PAUSE = 1.0
 
 
 @dataclass(slots=True)
@@ -31,7 +33,8 @@ class _Request:
     head: RequestHead
     body: Body
     path: bytes
-    begun: Begun
+    # None: it is not in the log, in relaxed operation.
+    begun: Begun | None
     sent: int = 0
     received: int = 0
     is_logged: bool = False
@@ -104,6 +107,8 @@ class Conversation:
         begun = self._session.log.request(head.method + b" " + path)
         request = _Request(head, body, path, begun)
         try:
+            if pause := self._session.log.pause:
+                await asyncio.sleep(min(pause, _LONGEST_PAUSE))
             return await self._exchange(request)
         except BaseException:
             self._complete(request, "", "broken-off")

@@ -10,11 +10,14 @@ from sdm.wire.postgres.requests import MAX_PENDING, CopyIn, Kind, Request
 from sdm.worker.records import MAX_TEXT, SessionLog
 from sdm.worker.spool import SpoolUnavailable
 
+# Seconds: a shorter pause is not worth a look at the clock, and adds to the next.
+_SHORT = 0.05
+
 
 class Framer:
     """For the relay, and called in its thread alone once it has it."""
 
-    __slots__ = ("_log", "_pending", "_received", "_replies", "_requests", "_sent", "full")
+    __slots__ = ("_log", "_pending", "_received", "_replies", "_requests", "_sent")
 
     def __init__(self, log: SessionLog, *, values: bool) -> None:
         self._log = log
@@ -24,7 +27,10 @@ class Framer:
         # Since the request before.
         self._sent = 0
         self._received = 0
-        self.full = False
+
+    @property
+    def full(self) -> bool:
+        return len(self._pending) >= MAX_PENDING or self._log.pause > _SHORT
 
     @property
     def client_left(self) -> bool:
@@ -46,15 +52,11 @@ class Framer:
             raise SessionOver(Ending.PROTOCOL, f"What the client sends is no PostgreSQL: {error}.") from None
         except SpoolUnavailable:
             raise SessionOver(Ending.LOG_UNAVAILABLE) from None
-        if len(self._pending) >= MAX_PENDING:
-            self.full = True
 
     def server_bytes(self, data: memoryview) -> None:
         self._received += len(data)
         for result in self._replies.feed(data):
             self._end(result)
-        if self.full:
-            self.full = len(self._pending) >= MAX_PENDING
 
     def farewell(self, ending: Ending, message: str) -> bytes | None:
         if not self._replies.at_boundary:
