@@ -81,6 +81,11 @@ class Resource(models.Model):
         """Where a worker connects. The host of an IPv6 address is kept in brackets."""
         return f"{self.hostname}:{self.port}"
 
+    @property
+    def local_address(self) -> str:
+        """Where people's own programs connect; empty when there was no port left."""
+        return f"127.0.0.1:{self.port_override}" if self.port_override else ""
+
 
 class HealthCheck(models.Model):
     """What a worker found when it tried a resource last: connected, signed in, asked for something trivial."""

@@ -76,7 +76,7 @@ def _kind(row: ResourceRow) -> SafeString:
 
 
 def _host(row: ResourceRow) -> SafeString:
-    return cells.html('<td data-label="Host"><code>{}</code></td>', row.resource.address)
+    return cells.html('<td data-label="Host">{}</td>', cells.copyable(row.resource.address, "the address"))
 
 
 def _cluster(row: ResourceRow) -> SafeString:

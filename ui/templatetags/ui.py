@@ -31,6 +31,7 @@ register.filter("visible", text.visible)
 register.filter("undo", messages.undo_of)
 register.filter("ago", cells.ago)
 register.simple_tag(cells.copy_button)
+register.simple_tag(cells.copyable)
 
 
 class TagLike(Protocol):
