@@ -199,6 +199,9 @@
     if (remove) {
       const row = remove.closest("[data-row]");
       const rows = row.parentElement;
+      // On to the next row, else the one before, else to what adds one: to nothing that opens a phone's keyboard.
+      const next = (row.nextElementSibling ?? row.previousElementSibling)?.querySelector("[data-remove-row]");
+      (next ?? document.querySelector(`[data-add-row="${rows.id}"]`))?.focus();
       row.remove();
       // As after typing: what follows the form, such as a preview, hears of it.
       rows.dispatchEvent(new Event("input", { bubbles: true }));

@@ -89,6 +89,28 @@ def test_closing_a_key_that_was_not_copied_asks_once(signed_in_page, alice, clus
     expect(page.get_by_role("row")).to_have_count(2)
 
 
+def test_removing_rows_by_keyboard_goes_on_to_the_next(signed_in_page, alice):
+    page = signed_in_page(alice)
+    page.goto(f"{LIST}new/")
+    rows, add = page.locator("[data-row]"), page.get_by_role("button", name="Add a tag")
+    while rows.count() < 3:
+        add.click()
+    for number, key in enumerate("abc"):
+        rows.nth(number).get_by_label("Tag key").fill(key)
+    removers = page.get_by_role("button", name="Remove this tag")
+    removers.nth(1).press("Enter")
+    expect(rows).to_have_count(2)
+    expect(removers.nth(1)).to_be_focused()
+    expect(rows.nth(1).get_by_label("Tag key")).to_have_value("c")
+    page.keyboard.press("Enter")
+    expect(removers.first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(rows).to_have_count(0)
+    expect(add).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(rows.first.get_by_label("Tag key")).to_be_focused()
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_key_that_a_worker_joined_with_was_copied(signed_in_page, alice, clusters, asked):
     page = signed_in_page(alice)

@@ -9,7 +9,7 @@ from accounts.models import Account
 from resources.kinds import KINDS
 from resources.models import Resource
 from tests.browser.conftest import LOOKS, Look
-from tests.clusters.factories import make_cluster
+from tests.clusters.factories import make_cluster, make_worker
 from tests.resources.factories import make_resource, store_secret, stored_secret
 
 SignedIn = Callable[[Account], Page]
@@ -39,6 +39,49 @@ def test_each_page_is_accessible_and_fits(signed_in_page: SignedIn, alice: Accou
         page.goto(path)
         axe(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= look.width, path
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_what_is_broken_is_told_by_word_and_shape(signed_in_page: SignedIn, alice: Account, look: Look):
+    page = signed_in_page(alice)
+    page.goto(f"/resources/{make_resource(alice, 'orders', cluster=make_cluster()).pk}/")
+    chain = page.get_by_role("region", name="Reachability")
+    shapes = set()
+    for word in ("Holds", "Broken"):
+        status = chain.get_by_text(word).first
+        box = status.bounding_box()
+        assert box
+        assert box["width"] > 20
+        shapes.add(status.evaluate("e => getComputedStyle(e, '::before').clipPath"))
+    assert len(shapes) == 2
+
+
+def test_a_tag_of_several_lines_is_no_ellipse(signed_in_page: SignedIn, alice: Account):
+    page = signed_in_page(alice)
+    resource = make_resource(alice, "orders", tags={"Team": "several words " * 15, "Env": "b"})
+    page.goto(f"/resources/{resource.pk}/")
+    radius = page.locator(".tag").first.evaluate("e => parseFloat(getComputedStyle(e).borderTopLeftRadius)")
+    assert 8 < radius < 16
+
+
+def test_addresses_are_copied_where_they_stand(signed_in_page: SignedIn, alice: Account):
+    cluster = make_cluster()
+    resource = make_resource(alice, "orders", cluster=cluster, port_override=10_007)
+    worker = make_worker(cluster)
+    page = signed_in_page(alice)
+    tab = f"/networking/proxy-clusters/{cluster.pk}/"
+    for url, name, text in (
+        ("/resources/", "Copy the address", "db.internal:5432"),
+        (tab, "Copy the address", "db.internal:5432"),
+        (f"/resources/{resource.pk}/", "Copy the local address", "127.0.0.1:10007"),
+        (f"{tab}workers/", "Copy the worker's id", worker.pk),
+        (f"{tab}workers/", "Copy the source address", "192.0.2.7"),
+        (f"{tab}workers/", "Copy the access key", worker.access_key),
+    ):
+        page.goto(url)
+        page.get_by_role("main").get_by_role("button", name=name, exact=True).last.click()
+        expect(page.locator("#announcements")).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == text
 
 
 def test_adding_with_the_keyboard_alone(signed_in_page: SignedIn, alice: Account):
