@@ -13,7 +13,7 @@ _int32 = struct.Struct("!i").unpack_from
 _COUNT, _LENGTH = 2, 4
 
 
-def read_values(data: bytes | bytearray, size: int) -> Parameters:
+def read_values(data: bytes, size: int) -> Parameters:
     """What the log takes of a Bind message. `data` is what follows the names, at least as far as the log goes; `size`
     is how long all of that is."""
     try:
@@ -28,7 +28,7 @@ def read_values(data: bytes | bytearray, size: int) -> Parameters:
         raise ProtocolError("a Bind message ends before its values") from None
 
 
-def _read(data: bytes | bytearray, at: int, count: int, size: int) -> Parameters:
+def _read(data: bytes, at: int, count: int, size: int) -> Parameters:
     values: list[bytes | None] = []
     room = MAX_BYTES
     for _ in range(min(count, MAX_VALUES)):
@@ -39,11 +39,11 @@ def _read(data: bytes | bytearray, at: int, count: int, size: int) -> Parameters
             continue
         if at + length > size:
             raise ProtocolError("a Bind message ends inside of a value")
-        values.append(bytes(data[at : at + min(length, room)]))
         if length > room:
-            return Parameters(tuple(values), True, count, length)
+            return Parameters((*values, data[at : at + room]), True, count, length)
+        start, at = at, at + length
+        values.append(data[start:at])
         room -= length
-        at += length
     return Parameters(tuple(values), count > MAX_VALUES, count)
 
 
@@ -71,4 +71,4 @@ class LongValues:
             del held[self._wanted :]
 
     def values(self) -> Parameters:
-        return read_values(self._held, self._size)
+        return read_values(bytes(self._held), self._size)
