@@ -68,9 +68,7 @@ def _docker(keys: dict[str, str], own_port: dict[str, str], port: str) -> str:
 def _shell_hint(port: str) -> str:
     hint = "In a terminal with the sdm command, to try it. Ends with Ctrl-C."
     if int(port) < PRIVILEGED:
-        return (
-            f"{hint} As root: nobody else may listen on port {port}, but for the service that systemd runs."
-        )
+        return f"{hint} Run it as root, or it may not listen on port {port}; the systemd service may."
     return hint
 
 

@@ -21,9 +21,10 @@ MAX_PERSON = 150
 HOST = ".".join(["h" * 61] * 4)
 EMAIL = f"{'m' * 64}@{'.'.join(['d' * 60] * 3)}"
 OPENS_A_DIALOG = 'main :is(a, button):is([hx-target="#dialog"], [hx-target="#dialog"] *):visible'
-# Boxes of ours out of which something sticks, but for those that scroll.
+# Boxes of ours out of which something sticks. A wide table may scroll, cards may not.
 OVERFLOWING = """() => [...document.querySelectorAll(
   "html, dialog[open], dialog[open] .dialog__body, .panel, .message, .empty, .page-head, .page-head > *, .facts > dd"
+  + (innerWidth < 768 ? ", .table-wrap" : "")
 )].filter((box) => box.checkVisibility() && box.scrollWidth > box.clientWidth + 1)
   .map((box) => `${box.tagName} ${box.className}: ${box.scrollWidth} in ${box.clientWidth}`)"""
 

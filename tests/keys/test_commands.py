@@ -64,9 +64,9 @@ def test_what_cannot_work_says_so_and_what_would(db):
 @pytest.mark.parametrize("domain", ["127.0.0.1:8001", "console.example.com:8001"])
 def test_a_shell_says_who_may_listen_on_the_port(db, domain):
     with override_settings(APP_DOMAIN=domain):
-        assert "As root: nobody else may listen on port 443" in hints("proxy.example.com:443")["shell"]
-        assert "As root" in hints("proxy.example.com:1023")["shell"]
-        assert "As root" not in hints("proxy.example.com:1024")["shell"]
+        assert "Run it as root, or it may not listen on port 443" in hints("proxy.example.com:443")["shell"]
+        assert "as root" in hints("proxy.example.com:1023")["shell"]
+        assert "as root" not in hints("proxy.example.com:1024")["shell"]
 
 
 @pytest.mark.parametrize("slug", ["docker", "systemd", "kubernetes", "shell"])
