@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -106,7 +107,8 @@ def shaken(
     found: list[ssl.SSLSocket] = []
     thread = threading.Thread(target=lambda: found.append(context.wrap_socket(server, server_side=True)))
     thread.start()
-    wrapped = client_context().wrap_socket(client)
+    # Otherwise it takes what was broken off for an end.
+    wrapped = client_context().wrap_socket(client, suppress_ragged_eofs=False)
     thread.join()
     return wrapped, found[0]
 
@@ -230,6 +232,79 @@ def test_a_cut_does_not_wait_for_ever(join: Join, relay: Relay):
     assert time.monotonic() - began < 2
 
 
+def test_a_resource_that_breaks_off_does_not_look_like_one_that_ends(join: Join):
+    ends = join()
+    ends.server.sendall(b"half a rep")
+    reset(ends.server)
+    assert is_broken_off(ends.client, after=b"half a rep")
+    assert ends.outcome.ending is Ending.RESOURCE_LOST
+
+
+def test_nor_does_it_for_a_client_that_has_ended(join: Join):
+    ends = join()
+    end_of(ends.client)
+    assert ends.server.recv(100) == b""
+    ends.server.sendall(b"half a rep")
+    reset(ends.server)
+    assert is_broken_off(ends.client, after=b"half a rep")
+
+
+def test_a_slow_reader_has_all_that_came_before_it_is_broken_off(join: Join):
+    ends = join()
+    data = bytes(range(256)) * 4_000
+
+    def send() -> None:
+        ends.server.sendall(data)
+        time.sleep(0.3)
+        reset(ends.server)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    time.sleep(1)
+    assert is_broken_off(ends.client, after=data)
+    thread.join(10)
+
+
+def test_a_resource_that_ends_and_then_breaks_off_has_ended(join: Join):
+    ends = join()
+    ends.server.sendall(b"that is all")
+    ends.server.shutdown(socket.SHUT_WR)
+    assert read_all(ends.client) == b"that is all"
+    reset(ends.server)
+    ends.client.sendall(b"more")
+    assert ends.outcome.ending is Ending.RESOURCE_LEFT
+    assert read_all(ends.client) == b""
+
+
+def test_a_cut_without_words_does_not_look_like_an_end(join: Join, relay: Relay):
+    ends = join(Opaque())
+    ends.client.sendall(b"x")
+    assert ends.server.recv(1) == b"x"
+    relay.cut(session_of(relay), Ending.SUSPENDED, "suspended")
+    assert is_broken_off(ends.client)
+
+
+def test_a_resource_that_breaks_off_is_put_in_words_where_there_are_some(join: Join):
+    framer = Watched()
+    framer.words = b"lost: "
+    ends = join(framer)
+    reset(ends.server)
+    assert read_all(ends.client) == b"lost: " + Ending.RESOURCE_LOST.sentence.encode()
+
+
+def test_who_is_broken_off_and_takes_nothing_is_not_waited_for(join: Join, relay: Relay):
+    ends = join()
+    ends.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sent = 0
+    ends.server.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        while True:
+            sent += ends.server.send(bytes(BUFFER))
+    relay.cut(session_of(relay), Ending.SUSPENDED, "suspended")
+    assert ends.outcome.ending is Ending.SUSPENDED
+    until(lambda: not relay._lingering and not relay._by_key, 15)
+
+
 def test_what_a_framer_refuses_goes_no_further(join: Join):
     framer = Watched()
     framer.refuse = b"evil"
@@ -253,6 +328,22 @@ def test_a_framer_that_fails_ends_its_session_alone(join: Join, caplog: pytest.L
     other.client.sendall(b"ping")
     assert other.server.recv(100) == b"ping"
     assert "by a fault of this worker's" in caplog.text
+
+
+def reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def is_broken_off(sock: socket.socket, *, after: bytes = b"") -> bool:
+    """Whether it ends like that, with all that came before."""
+    found = b""
+    try:
+        while data := sock.recv(1 << 16):
+            found += data
+    except (ConnectionResetError, ssl.SSLEOFError):
+        return found == after
+    return False
 
 
 def session_of(relay: Relay) -> str:

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -206,13 +207,18 @@ def test_nobody_else_is_believed_for_whom_they_speak(
 
 
 @pytest.mark.parametrize(
-    ("balance", "body"),
-    [(balancers.haproxy, HAPROXY_TCP), (balancers.nginx, NGINX_TCP)],
-    ids=["haproxy", "nginx"],
+    ("balance", "body", "settings"),
+    [
+        (balancers.haproxy, HAPROXY_TCP, {}),
+        (balancers.nginx, NGINX_TCP, {}),
+        (balancers.haproxy, HAPROXY_HTTP, WITHOUT_TLS),
+    ],
+    ids=["haproxy", "nginx", "haproxy that ends TLS"],
 )
-def test_one_direction_ends_through_a_balancer_that_passes_tcp_on(
+def test_one_direction_ends_through_a_balancer(
     balance: Balance,
     body: str,
+    settings: dict[str, str],
     started: Callable[..., Worker],
     plane: ControlPlane,
     alice: Person,
@@ -225,7 +231,7 @@ def test_one_direction_ends_through_a_balancer_that_passes_tcp_on(
         time.sleep(0.3)
         sock.sendall(b"%d bytes" % len(found))
 
-    worker = started()
+    worker = started(**settings)
     with (
         echo.server(answer_at_the_end) as there,
         balance(tmp_path, body.format(worker=worker.port(), options="")) as port,
@@ -235,3 +241,57 @@ def test_one_direction_ends_through_a_balancer_that_passes_tcp_on(
         sock.sendall(bytes(1_000_000))
         sock.shutdown(socket.SHUT_WR)
         assert read_all(sock) == b"1000000 bytes"
+
+
+@pytest.mark.parametrize(
+    ("balance", "body", "settings"),
+    [
+        (balancers.haproxy, HAPROXY_TCP, {}),
+        (balancers.nginx, NGINX_TCP, {}),
+        (balancers.haproxy, HAPROXY_HTTP, WITHOUT_TLS),
+        (balancers.nginx, NGINX_HTTP, WITHOUT_TLS),
+    ],
+    ids=["haproxy", "nginx", "haproxy that ends TLS", "nginx that ends TLS"],
+)
+def test_what_breaks_off_is_told_from_what_ends_through_a_balancer(
+    balance: Balance,
+    body: str,
+    settings: dict[str, str],
+    started: Callable[..., Worker],
+    plane: ControlPlane,
+    alice: Person,
+    tmp_path: Path,
+):
+    worker = started(**settings)
+    said = bytes(200_000)
+
+    def answer(sock: socket.socket) -> None:
+        breaks_off = sock.recv(1) == b"x"
+        sock.sendall(said)
+        if breaks_off:
+            time.sleep(0.2)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with (
+        echo.server(answer) as there,
+        balance(tmp_path, body.format(worker=worker.port(), options="")) as port,
+        forwarded(alice, port, raw_target(plane, there)) as forwarding,
+    ):
+        assert heard(forwarding.port, b".") == (said, True)
+        found, is_ended = heard(forwarding.port, b"x")
+        assert found == said
+        # Who ends TLS may say the end of that by itself, whatever has become of what it passes on.
+        assert not is_ended or settings == WITHOUT_TLS
+
+
+def heard(port: int, asked: bytes) -> tuple[bytes, bool]:
+    """What came, and whether it was ended and not broken off."""
+    found = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(asked)
+        try:
+            while data := sock.recv(1 << 16):
+                found += data
+        except ConnectionResetError:
+            return found, False
+    return found, True

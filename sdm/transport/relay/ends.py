@@ -4,8 +4,12 @@
 the peer is lost.
 """
 
+import fcntl
 import socket
 import ssl
+import struct
+import sys
+import termios
 
 from sdm.transport.half_close import Tls, send_close_notify
 
@@ -13,6 +17,8 @@ BLOCKED = -1
 # What TLS puts into one record at most. A peer that fills less than this has probably no more for now.
 _RECORD, _LARGE = 16 * 1024, 4 * 1024
 _NOTHING = memoryview(b"")
+# Closing resets the connection.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class End:
@@ -56,6 +62,16 @@ class End:
     def hang_up(self) -> None:
         """When everything is over: what comes may still be read, until this is closed."""
         self.sock.shutdown(socket.SHUT_WR)
+
+    def break_off(self) -> None:
+        """From now on closing it does not look like an end: what is missing would go unnoticed."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+    @property
+    def is_taken(self) -> bool:
+        """All that was sent has arrived over there. A reset would destroy the rest."""
+        waiting = fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, bytes(4))
+        return not int.from_bytes(waiting, sys.byteorder)
 
     def close(self) -> None:
         self.sock.close()
@@ -117,3 +133,6 @@ class TlsEnd(End):
         Within TLS alone (RFC 8446, 6.1): balancers take the end of the connection for that of both directions.
         """
         return send_close_notify(self._tls)
+
+    def break_off(self) -> None:
+        """Whoever hears no end within TLS knows that there was none."""

@@ -25,19 +25,26 @@ BUFFER = 128 * 1024
 _EVENTS_AT_ONCE = 128
 _SWEEP_EVERY = 0.2
 _FLUSH_EVERY = 0.005
-# Told everything, a client gets so long, and may send so much, before the socket is closed.
+# Told everything, or what there is, a client gets so long, and may send so much, before the socket is closed.
 _LINGER, _LINGER_BYTES = 2.0, 64 * 1024
 
 
 class _Lingering:
-    """A client that has been told everything: what it still sends is read and forgotten, until it closes."""
+    """A client that has been told everything: what it still sends is read and forgotten, until it closes.
 
-    __slots__ = ("deadline", "end", "left")
+    Or one that is broken off: until it has what was sent.
+    """
 
-    def __init__(self, end: End) -> None:
+    __slots__ = ("breaks_off", "deadline", "end", "left")
+
+    def __init__(self, end: End, *, breaks_off: bool) -> None:
         self.end = end
+        self.breaks_off = breaks_off
         self.deadline = monotonic() + _LINGER
         self.left = _LINGER_BYTES
+
+    def is_over(self, now: float) -> bool:
+        return self.deadline <= now or (self.breaks_off and self.end.is_taken)
 
 
 class Flushed(Protocol):
@@ -176,8 +183,9 @@ class Relay:
         self._impatient.discard(pair)
         self._held_up.discard(pair)
         if pair.lingers:
-            self._lingering[pair.client.descriptor] = _Lingering(pair.client)
-            self._poll.register(pair.client.descriptor, select.EPOLLIN)
+            self._lingering[pair.client.descriptor] = _Lingering(pair.client, breaks_off=pair.breaks_off)
+            # Its end is no news of one that is broken off; that it is gone is told in any case.
+            self._poll.register(pair.client.descriptor, 0 if pair.breaks_off else select.EPOLLIN)
 
     def _sweep(self) -> None:
         self._swept = now = monotonic()
@@ -186,7 +194,7 @@ class Relay:
             self._look_after(pair)
         held_up, self._held_up = self._held_up, set()
         self._move(held_up)
-        for lingering in [each for each in self._lingering.values() if each.deadline <= now]:
+        for lingering in [each for each in self._lingering.values() if each.is_over(now)]:
             self._close(lingering)
 
     def _read_on(self, lingering: _Lingering) -> None:

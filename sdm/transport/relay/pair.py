@@ -42,6 +42,8 @@ class Pair:
         "_last_words",
         "_poll",
         "_told",
+        "_torn",
+        "breaks_off",
         "client",
         "deadline",
         "is_settled",
@@ -62,8 +64,8 @@ class Pair:
         # When patience is over: with a cut, or with the side that has not ended. 0: it has no end.
         self.deadline = 0.0
         self.outcome: Outcome | None = None
-        # The client has been told something that it has to have the time to read.
-        self.lingers = False
+        # The client has been told something that it has to have the time to read, or is broken off and takes the rest.
+        self.lingers = self.breaks_off = False
         self._framer = handoff.framer
         self._hurry = handoff.hurry
         self._last_words = handoff.over
@@ -72,7 +74,8 @@ class Pair:
         # Who ended first.
         self._first: Ending | None = None
         self._cut: tuple[Ending, str] | None = None
-        self._told = False
+        # By words of the framer's, or not at all: the resource is lost, and has not said its end.
+        self._told = self._torn = False
         # Both sides are watched for what they say, and that is how it should be: nothing has to be looked after.
         self.is_settled = False
 
@@ -240,6 +243,7 @@ class Pair:
             return
         left = Ending.CLIENT_LEFT if self._framer.client_left else Ending.RESOURCE_LOST
         ending = self._first or left
+        self._torn = not (end.heard_end or self._framer.client_left)
         end.heard_end = end.said_end = True
         end.backlog = _NOTHING
         # What it has sent before is still the client's.
@@ -250,17 +254,18 @@ class Pair:
             return
         ending, message = self._cut
         # Who has said goodbye in its own words needs none of ours.
-        silent = self._told or ending in (Ending.RESOURCE_LEFT, Ending.CLIENT_LEFT)
-        words = b"" if silent else self._framer.farewell(ending, message)
+        usual = ending in (Ending.RESOURCE_LEFT, Ending.CLIENT_LEFT)
+        words = b"" if self._told or usual else self._framer.farewell(ending, message)
         if words is None:
             if self.upstream.heard_end:  # there will be no better moment
                 self._over(ending, message, goodbye=False)
             return
-        self._told = True
         if words:
+            self._told = True
             self._give(self.client, memoryview(words))
         if not self.client.backlog:
-            self._over(ending, message)
+            # Where nothing can be said, an end would pass for that of a complete answer.
+            self._over(ending, message, goodbye=self._told or (usual and not self._torn))
 
     def _over(self, ending: Ending, message: str, *, goodbye: bool = True) -> None:
         if self.outcome is not None:
@@ -273,6 +278,8 @@ class Pair:
         self._leave_upstream()
         if goodbye:
             self._say_goodbye()
+        else:
+            self._break_off()
         if not self.lingers:
             self.client.close()
         self._last_words(self.outcome)
@@ -294,6 +301,12 @@ class Pair:
             return
         # Closing on bytes that nobody has read would destroy what was said.
         self.lingers = not self.client.heard_end
+
+    def _break_off(self) -> None:
+        self.breaks_off = True
+        with contextlib.suppress(OSError):  # it is gone
+            self.client.break_off()
+            self.lingers = not self.client.is_taken
 
     # --- Around all of it ---
 
