@@ -115,6 +115,35 @@ def test_a_site_that_stops_within_an_answer_ends_the_connection_without_pretendi
     through(target, serve, use)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_malformed_chunk_of_the_site_is_told_as_long_as_there_is_a_place_for_words(at_once: bool):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    heard = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head + (b"ZZ\r\n" if at_once else b""))
+        await heard.wait()
+        writer.write(b"ZZ\r\n")
+        await reader.read()
+
+    async def use(client: Tool) -> None:
+        await client.ask("GET / HTTP/1.1")
+        if at_once:
+            status, _, body = await client.answer()
+            assert (status, b"The site is lost" in body) == (502, True)
+            heard.set()
+        else:
+            assert (await client.head())[0] == 200
+            heard.set()
+            assert await client.reader.read() == b"5\r\nhello\r\n"
+        outcome = await client.outcome()
+        assert (outcome.ending, "A chunk" in outcome.message) == (Ending.RESOURCE_LOST, True)
+        assert [each["result"] for each in client.log.results] == ["502" if at_once else ""]
+
+    through(target, serve, use)
+
+
 def test_a_site_that_is_not_there_is_a_bad_gateway():
     async def run() -> None:
         async with site(echo) as port:

@@ -133,18 +133,6 @@ def test_what_cannot_be_logged_is_not_asked():
     through(target, serve, use)
 
 
-def test_a_cut_between_two_requests_ends_the_conversation_with_its_reason():
-    async def use(client: Tool) -> None:
-        await client.ask("GET / HTTP/1.1")
-        await client.answer()
-        client.session.cut(Ending.ACCESS_REMOVED, "Your role ended.")
-        outcome = await client.outcome()
-        assert (outcome.ending, outcome.message) == (Ending.ACCESS_REMOVED, "Your role ended.")
-        assert await client.reader.read() == b""
-
-    through(target, echo, use)
-
-
 @pytest.mark.parametrize(
     "half",
     [
@@ -154,10 +142,10 @@ def test_a_cut_between_two_requests_ends_the_conversation_with_its_reason():
     ],
     ids=["length", "chunked", "head"],
 )
-def test_a_client_that_stops_in_the_midst_of_a_request_is_not_waited_for(
+def test_a_client_that_stops_in_the_midst_of_a_request_is_told_that_it_took_too_long(
     half: bytes, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("sdm.worker.protocols.http.conversation.WITHIN", 0.2)
+    monkeypatch.setattr("sdm.worker.protocols.http.visitor.WITHIN", 0.2)
     gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -166,12 +154,86 @@ def test_a_client_that_stops_in_the_midst_of_a_request_is_not_waited_for(
 
     async def use(client: Tool) -> None:
         client.writer.write(half)
-        assert await client.reader.read() == b""
-        await client.running
+        status, _, body = await client.answer()
+        assert (status, Ending.IDLE.sentence in body.decode()) == (408, True)
+        assert (await client.outcome()).ending is Ending.IDLE
         if b"POST" in half:
             await gone.wait()
 
     through(target, serve, use)
+
+
+def test_a_head_that_comes_a_byte_at_a_time_has_no_more_time_than_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sdm.worker.protocols.http.visitor.WITHIN", 0.3)
+
+    async def use(client: Tool) -> None:
+        client.writer.write(b"GET / HTTP/1.1\r\nX: ")
+        dripping = asyncio.create_task(drip(client))
+        assert (await client.answer())[0] == 408
+        dripping.cancel()
+
+    async def drip(client: Tool) -> None:
+        while True:
+            client.writer.write(b"x")
+            await asyncio.sleep(0.1)
+
+    through(target, echo, use)
+
+
+def test_a_client_that_asks_nothing_more_is_left_without_a_word(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sdm.worker.protocols.http.visitor.IDLE", 0.2)
+
+    async def use(client: Tool) -> None:
+        await client.ask("GET / HTTP/1.1", body=b"\r\n")
+        assert (await client.answer())[0] == 200
+        assert await client.reader.read() == b""
+        assert (await client.outcome()).ending is Ending.IDLE
+
+    through(target, echo, use)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [bytes.fromhex("16030100ca010000c60303") + bytes(50), b"GET / HTTP/1.1\nHost: localhost\n\n"],
+    ids=["TLS", "bare LF"],
+)
+def test_what_becomes_no_request_is_answered_without_waiting_for_more(data: bytes):
+    async def use(client: Tool) -> None:
+        client.writer.write(data)
+        status, fields, _ = await client.answer()
+        assert (status, fields["connection"]) == (400, "close")
+        assert (await client.outcome()).ending is Ending.PROTOCOL
+
+    through(target, echo, use)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"ZZ\r\n", b"5\r\nhelloXX", b"5\r\nhello\r\nZZ\r\n", b"0\r\n" + b"x: y\r\n" * 5_000],
+    ids=["size", "too long", "second", "trailers"],
+)
+def test_a_malformed_chunk_is_the_clients_fault(body: bytes, caplog: pytest.LogCaptureFixture):
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        assert b"0\r\n\r\n" not in await reader.read()
+        ended.set()
+
+    async def use(client: Tool) -> None:
+        await client.ask("POST /up HTTP/1.1", "Transfer-Encoding: chunked", body=body)
+        status, fields, said = await client.answer()
+        assert (status in (400, 431), fields["connection"]) == (True, "close")
+        outcome = await client.outcome()
+        assert outcome.ending is Ending.PROTOCOL
+        assert outcome.message in said.decode()
+        assert [(each["result"], each["error"]) for each in client.log.results] == [
+            (str(status), outcome.message)
+        ]
+        await ended.wait()
+
+    through(target, serve, use)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

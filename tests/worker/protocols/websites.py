@@ -28,6 +28,7 @@ class Log:
     texts: list[bytes] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     is_full: bool = False
+    pause: float = 0.0
 
     def request(self, text: bytes, **more: object) -> int:
         if self.is_full:

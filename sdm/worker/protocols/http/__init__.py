@@ -2,7 +2,9 @@
 
 site          how a target is spoken to
 connection    one connection to it
+visitor       the client, as it asks and is answered
 conversation  one client's requests, one after the other
+goodbyes      why somebody is cut, as HTTP and WebSocket say it
 """
 
 from sdm.transport.relay.handoff import HandOff, Outcome

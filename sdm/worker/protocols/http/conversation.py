@@ -13,18 +13,17 @@ from sdm.contract.endings import Ending
 from sdm.transport.relay.handoff import HandOff, Outcome
 from sdm.wire.http import bodies, heads, rewriting
 from sdm.wire.http.bodies import Body
-from sdm.wire.http.heads import Field, HeadReader, HttpError, RequestHead, ResponseHead
+from sdm.wire.http.heads import Field, HttpError, RequestHead, ResponseHead
 from sdm.worker.protocols.http.connection import Connection, SiteLost
+from sdm.worker.protocols.http.goodbyes import Goodbyes, status_of
 from sdm.worker.protocols.http.site import site_of
+from sdm.worker.protocols.http.visitor import Visitor
 from sdm.worker.records import Begun
-from sdm.worker.sessions.session import Client, Session, SessionCut
+from sdm.worker.sessions.session import Session, SessionCut
 from sdm.worker.spool import SpoolUnavailable
 from sdm.worker.upstream import Unreachable
 
-_CHUNK = 64 * 1024
-# Seconds without a byte of the client: between requests, and within one; and for a goodbye.
-IDLE, WITHIN, _GOODBYE = 300.0, 60.0, 2.0
-# While the log has little room left; a cut waits for the end of it.
+# While the log has little room left.
 _LONGEST_PAUSE = 1.0
 
 
@@ -47,43 +46,51 @@ class _Request:
 
 
 class _Over(Exception):
-    """The conversation ends here."""
+    """The conversation ends here. `status` is for a client that waits for an answer, of which there will be none."""
 
-    def __init__(self, ending: Ending, message: str = "") -> None:
+    def __init__(self, ending: Ending, message: str = "", status: HTTPStatus | None = None) -> None:
         super().__init__(message or ending.sentence)
         self.ending = ending
+        self.status = status
 
 
 class Conversation:
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._client: Client = session.client
+        self._visitor = Visitor(session.client)
         self._site = site_of(session.target)
-        self._reader = HeadReader()
         self._connection: Connection | None = None
         self._handoff: HandOff | None = None
         self._sent = self._received = 0
 
     async def run(self) -> HandOff | Outcome:
-        ending, message = Ending.CLIENT_LEFT, ""
-        try:
-            while await self._serve_one():
-                pass
-        except _Over as over:
-            ending, message = over.ending, str(over)
-        except SpoolUnavailable:
-            ending = Ending.LOG_UNAVAILABLE
-            await self._apologise(HTTPStatus.SERVICE_UNAVAILABLE, ending.sentence)
-        except TimeoutError:
-            ending = Ending.IDLE
-        except OSError:
-            ending = Ending.CLIENT_LOST
+        over = await self._end()
         if self._handoff is not None:
             return self._handoff
-        with contextlib.suppress(OSError, TimeoutError):  # whoever is gone needs no goodbye
-            async with asyncio.timeout(_GOODBYE):
-                await self._client.finish()
-        return Outcome(ending, message or ending.sentence, self._sent, self._received)
+        if over.status is not None:
+            await self._visitor.refuse(over.status, str(over))
+        await self._visitor.leave()
+        return Outcome(over.ending, str(over), self._sent, self._received)
+
+    async def _end(self) -> _Over:
+        """Serve it until then."""
+        try:
+            async with self._session.until_cut():
+                while await self._serve_one():
+                    pass
+        except _Over as over:
+            return over
+        except SessionCut as cut:
+            return _Over(cut.ending, str(cut), status_of(cut.ending))
+        except HttpError as error:
+            return _Over(Ending.PROTOCOL, str(error), HTTPStatus(error.status))
+        except SpoolUnavailable:
+            return _Over(Ending.LOG_UNAVAILABLE, status=status_of(Ending.LOG_UNAVAILABLE))
+        except TimeoutError:
+            return _Over(Ending.IDLE, status=HTTPStatus.REQUEST_TIMEOUT)
+        except OSError:
+            return _Over(Ending.CLIENT_LOST)
+        return _Over(Ending.CLIENT_LEFT)
 
     def hang_up(self) -> None:
         if self._connection is not None:
@@ -94,16 +101,11 @@ class Conversation:
 
     async def _serve_one(self) -> bool:
         """Whether there may be another one."""
-        raw = await self._next_head()
-        if raw is None:
+        head = await self._visitor.request()
+        if head is None:
             return False
-        try:
-            head = heads.parse_request(raw)
-            rewriting.check_request(head)
-            path, body = heads.origin_form(head.target), bodies.of_request(head)
-        except HttpError as error:
-            await self._apologise(HTTPStatus(error.status), str(error))
-            raise _Over(Ending.PROTOCOL, str(error)) from None
+        rewriting.check_request(head)
+        path, body = heads.origin_form(head.target), bodies.of_request(head)
         begun = self._session.log.request(head.method + b" " + path)
         request = _Request(head, body, path, begun)
         try:
@@ -114,41 +116,23 @@ class Conversation:
             self._complete(request, "", "broken-off")
             raise
 
-    async def _next_head(self) -> bytes | None:
-        """None when the client is done; _Over when the session is cut between two requests."""
-        head = self._reader.feed(b"")
-        while head is None:
-            data = await self._more_of_a_head()
-            if not data:
-                return None
-            try:
-                head = self._reader.feed(data)
-            except HttpError as error:
-                await self._apologise(HTTPStatus(error.status), str(error))
-                raise _Over(Ending.PROTOCOL, str(error)) from None
-        return head
-
-    async def _more_of_a_head(self) -> bytes:
-        try:
-            async with self._session.until_cut(IDLE if self._reader.is_empty else WITHIN):
-                return await self._client.receive(_CHUNK)
-        except SessionCut as cut:
-            raise _Over(cut.ending, str(cut)) from None
-
     async def _exchange(self, request: _Request) -> bool:
         request.fields = self._request_fields(request)
-        early = self._reader.taken()
+        early = self._visitor.early()
         try:
             if request.body.is_complete:
-                self._keep(early)
+                self._visitor.unread(early)
                 answer = await self._ask(request)
                 return await self._answer(request, answer)
             return await self._exchange_with_body(request, early)
+        except HttpError as error:
+            self._complete(request, str(error.status), str(error))
+            raise
         except (Unreachable, SiteLost) as error:
             message = str(error) if isinstance(error, Unreachable) else f"The site is lost: {error}"
-            self._complete(request, "502", message)
-            await self._apologise(HTTPStatus.BAD_GATEWAY, message)
-            raise _Over(Ending.RESOURCE_LOST, message) from None
+            if self._visitor.waits:
+                self._complete(request, "502", message)
+            raise _Over(Ending.RESOURCE_LOST, message, HTTPStatus.BAD_GATEWAY) from None
 
     def _request_fields(self, request: _Request) -> list[Field]:
         fields = rewriting.request_fields(self._site, request.head)
@@ -210,13 +194,10 @@ class Conversation:
                 await connection.send(data)
             if body.is_complete:
                 break
-            async with asyncio.timeout(WITHIN):
-                data = await self._client.receive(_CHUNK)
-            if not data:
-                raise ConnectionResetError
+            data = await self._visitor.more()
         if isinstance(body, bodies.Chunked):
             await connection.send(bodies.LAST_CHUNK)
-        self._keep(rest)
+        self._visitor.unread(rest)
 
     # --- The answer ---
 
@@ -228,7 +209,7 @@ class Conversation:
                 return answer
             if request.head.minor:
                 fields = rewriting.response_fields(self._site, answer)
-                await self._client.send(heads.response_bytes(answer.status, answer.reason, fields))
+                await self._visitor.announce(heads.response_bytes(answer.status, answer.reason, fields))
 
     async def _answer(self, request: _Request, answer: ResponseHead) -> bool:
         connection = await self._connected()
@@ -257,40 +238,31 @@ class Conversation:
         pending, data = head, connection.taken()
         while not body.is_complete:
             if not data:
-                await self._send(pending)
+                await self._visitor.send(pending)
                 pending, data = b"", await _more(connection, body)
                 if not data:
                     break
             pieces, data = _fed(body, data)
             request.received += sum(map(len, pieces))
             pending += b"".join(map(bodies.chunk, pieces) if chunks else pieces)
-        await self._send(pending + (bodies.LAST_CHUNK if chunks else b""))
+        await self._visitor.send(pending + (bodies.LAST_CHUNK if chunks else b""))
         if data:
             self.hang_up()  # an answer to a question that nobody asked
-
-    async def _send(self, data: bytes) -> None:
-        data = self._client.send_now(data) if data else data
-        if data:
-            async with asyncio.timeout(WITHIN):
-                await self._client.send(data)
 
     async def _switch(self, connection: Connection, request: _Request, answer: ResponseHead) -> bool:
         if not rewriting.wants_websocket(request.head):
             raise SiteLost("it changes the protocol without being asked.")
         fields = rewriting.response_fields(self._site, answer) + rewriting.upgrade_fields(answer.fields)
-        await self._send(heads.response_bytes(answer.status, answer.reason, fields))
+        await self._visitor.send(heads.response_bytes(answer.status, answer.reason, fields))
         self._complete(request, str(answer.status), "")
         early = connection.taken()
         self._connection = None
-        self._handoff = HandOff(connection.detach(), from_client=self._client.taken(), from_upstream=early)
+        self._handoff = HandOff(
+            connection.detach(), Goodbyes(), from_client=self._visitor.taken(), from_upstream=early
+        )
         return False
 
     # --- Around it ---
-
-    def _keep(self, data: bytes) -> None:
-        """What came behind a request belongs to the next one."""
-        if data:
-            self._client.unread(data)
 
     def _complete(self, request: _Request, result: str, error: str) -> None:
         if request.is_logged:
@@ -306,20 +278,6 @@ class Conversation:
             error=error,
         )
 
-    async def _apologise(self, status: HTTPStatus, message: str) -> None:
-        """In a page of our own. Nothing follows it."""
-        body = f"{status.value} {status.phrase}\n{message}\n".encode()
-        fields = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
-            (b"connection", b"close"),
-        ]
-        head = heads.response_bytes(status, status.phrase.encode(), fields)
-        with contextlib.suppress(OSError, TimeoutError):  # whoever is gone needs no apology
-            async with asyncio.timeout(_GOODBYE):
-                await self._client.send(head + body)
-
 
 def _framing(answer: ResponseHead, body: Body, chunks: bool, keep: bool) -> list[Field]:
     fields: list[Field] = [] if keep else [(b"connection", b"close")]
@@ -333,12 +291,9 @@ def _framing(answer: ResponseHead, body: Body, chunks: bool, keep: bool) -> list
 
 async def _more(connection: Connection, body: Body) -> bytes:
     """Nothing when the body ends with the connection, and has."""
-    try:
-        data = await connection.receive()
-    except SiteLost as lost:
-        raise _Over(Ending.RESOURCE_LOST, f"The site is lost: {lost}") from None
+    data = await connection.receive()
     if not data and not isinstance(body, bodies.UntilClose):
-        raise _Over(Ending.RESOURCE_LOST, "The site closed the connection within an answer.")
+        raise SiteLost("it closed the connection within an answer.")
     return data
 
 
@@ -346,7 +301,7 @@ def _fed(body: Body, data: bytes) -> tuple[list[bytes], bytes]:
     try:
         return body.feed(data)
     except HttpError as error:
-        raise _Over(Ending.RESOURCE_LOST, f"The site is lost: {error}") from None
+        raise SiteLost(f"it does not answer in HTTP/1.1. {error}") from None
 
 
 async def _ended(task: "asyncio.Task[object]") -> None:
