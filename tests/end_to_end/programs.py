@@ -122,7 +122,7 @@ http {{
       proxy_pass http://127.0.0.1:{socket_port};
       proxy_request_buffering off;
     }}
-    location = /drip {{
+    location ~ ^/(drip|silent)$ {{
       proxy_pass http://127.0.0.1:{socket_port};
       proxy_buffering off;
     }}

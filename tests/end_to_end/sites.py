@@ -19,7 +19,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Wiki</tit
 _SCRIPT = """const socket = new WebSocket(`ws://${location.host}/socket`);
 socket.onopen = () => socket.send("hello from a page");
 socket.onmessage = (event) => { document.getElementById("said").textContent = event.data; };
-socket.onclose = () => { document.title = "closed"; };
+socket.onclose = (event) => { document.title = `closed: ${event.code} ${event.reason}`; };
 """
 _PICTURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><circle cx="32" cy="32" r="30"/></svg>'
@@ -59,6 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/drip":
             self._drip()
+        elif self.path == "/silent":
+            self.rfile.read(1)
         else:
             self._converse(self.headers["Sec-WebSocket-Key"])
 

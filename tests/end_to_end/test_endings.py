@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, expect
 
 from sdm.contract.endings import Ending
 from tests.end_to_end.product import HANG, Product
@@ -208,6 +208,41 @@ def test_what_is_taken_away_while_psql_is_signing_in_says_why(product: Product, 
     assert "FATAL:  " in said
     ended(product, resource, session_id)
     usable(product)
+
+
+def test_a_request_that_waits_for_its_answer_is_told_why_there_will_be_none(product: Product):
+    product.office.until(lambda: not product.running("wiki"))
+    url = f"http://127.0.0.1:{product.machine.port('wiki')}/silent"
+    command = ["curl", "-sS", "--max-time", str(HANG), "-w", "%{http_code}", url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
+        session_id = running(product, "wiki")
+        product.office.until(lambda: product.office("queries", resource="wiki", text="GET /silent"))
+        with soon():
+            product.office("end_session", session_id=session_id)
+            said, _ = curl.communicate(timeout=HANG)
+    assert said == f"403 Forbidden\n{Ending.ENDED_BY_ADMINISTRATOR.sentence}\n403"
+    assert ended(product, "wiki", session_id)["ending"] == Ending.ENDED_BY_ADMINISTRATOR
+
+
+def test_a_page_learns_why_its_websocket_was_closed(product: Product, browser: Browser):
+    product.office.until(lambda: not product.running("wiki"))
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{product.machine.port('wiki')}/")
+    expect(page.locator("#said")).to_contain_text("heard: ")
+    product.office.until(lambda: sockets(product))
+    with soon():
+        for session_id in sockets(product):
+            product.office("end_session", session_id=session_id)
+        words = f"closed: 1008 {Ending.ENDED_BY_ADMINISTRATOR.sentence}"
+        expect(page).to_have_title(words, timeout=HANG * 1000)
+    context.close()
+
+
+def sockets(product: Product) -> set[str]:
+    """The sessions of WebSockets that are open."""
+    asked = {row["session_id"] for row in product.office("queries", resource="wiki", text="GET /socket")}
+    return asked & {row["id"] for row in product.running("wiki")}
 
 
 def test_a_session_that_is_ended_is_explained_by_sdm_status(product: Product):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -78,6 +79,29 @@ def test_a_persons_own_credentials_are_not_passed_on(product: Product, website: 
     product.office.until(lambda: "/private?mine 200" in website.log)
     assert "my-own-word" not in website.log
     assert f"GET /style.css?mine 200 [-] [-] [127.0.0.1:{website.port}]" in website.log
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"GET / HTTP/1.1\nHost: localhost\n\n",
+        b"POST /upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    ],
+    ids=["head", "body"],
+)
+def test_who_speaks_no_http_is_refused_at_once(product: Product, words: bytes):
+    """And nobody takes it for a fault of the worker's, whose log the product is asked for at the end."""
+    port = product.machine.port("wiki")
+    with socket.create_connection(("127.0.0.1", port), timeout=HANG) as sock:
+        sock.sendall(words)
+        answer = b"".join(iter(lambda: sock.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_https_is_refused_at_once(product: Product):
+    address = f"https://127.0.0.1:{product.machine.port('wiki')}/"
+    done = subprocess.run(["curl", "-sSk", "--max-time", str(HANG), address], capture_output=True, text=True)
+    assert done.returncode == 35, done.stderr  # of curl: a problem in the handshake; 28 would be the timeout
 
 
 def test_another_sites_page_cannot_use_the_port(product: Product):
