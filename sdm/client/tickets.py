@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sdm.contract.v1 import clients_pb2 as pb
+from sdm.transport.truncation import tell_truncation
 
 # A ticket that ends on the way helps nobody.
 _SPARE = dt.timedelta(seconds=30)
@@ -73,6 +74,7 @@ def trust(authorities: str) -> ssl.SSLContext:
     """The authorities of the clusters beside the public ones: a cluster may show a certificate of either."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    tell_truncation(context)
     if authorities:
         context.load_verify_locations(cadata=authorities)
     return context

@@ -13,6 +13,7 @@ from typing import TypeVar
 from sdm.transport.half_close import Tls
 from sdm.transport.readiness import READ, WRITE, readiness
 from sdm.transport.relay.ends import End, TlsEnd
+from sdm.transport.truncation import is_truncation
 
 T = TypeVar("T")
 
@@ -127,8 +128,10 @@ class Stream:
             return self._socket.recv(limit)
         try:
             data: bytes = self._tls.read(limit)
-        except ssl.SSLEOFError:
-            return b""  # the peer has closed without a word
+        except ssl.SSLError as error:
+            if is_truncation(error):
+                return b""  # the peer has closed without a word
+            raise
         return data
 
     def _write(self, data: bytes) -> int:

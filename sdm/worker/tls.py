@@ -16,6 +16,8 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sdm.transport.truncation import tell_truncation
+
 # Name, HMAC and AES key: what SSL_CTX_set_tlsext_ticket_keys takes in OpenSSL 3.
 TICKET_KEYS_LENGTH = 80
 _SSL_CTRL_SET_TLSEXT_TICKET_KEYS = 59
@@ -71,6 +73,7 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    tell_truncation(context)
     context.num_tickets = 1  # the default of two costs twice the time and serves nobody here
     _load(context, chain, key)
     pointer = _pointer(context)

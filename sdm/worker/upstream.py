@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from sdm.contract.target import why_not
 from sdm.transport.streams import Stream
+from sdm.transport.truncation import tell_truncation
 from sdm.worker.sessions.lease import Target
 
 CONNECT_TIMEOUT = 10.0
@@ -104,6 +105,7 @@ def tls_context(certificate_authority: str, insecure: bool) -> ssl.SSLContext:
     """Kept: reading the system's authorities takes ten milliseconds."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    tell_truncation(context)
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -32,6 +32,7 @@ from sdm.contract.v1.records_pb2 import Record
 from sdm.contract.v1.workers_pb2_grpc import WorkersServicer, add_WorkersServicer_to_server
 from sdm.pki import csr, profiles
 from sdm.pki.names import ClientName, Kind, WorkerName
+from sdm.transport.truncation import tell_truncation
 from tests.house.checkout import free_port
 
 DOMAIN = "acme.example.com"
@@ -379,6 +380,7 @@ def client_context(*, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    tell_truncation(context)
     if version is not None:
         context.minimum_version = context.maximum_version = version
     return context
