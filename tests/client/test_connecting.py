@@ -197,7 +197,7 @@ def test_a_port_that_is_taken_is_said(plane: Plane, sdm: Sdm, offer: Offer):
 def test_one_directory_has_one_agent(plane: Plane, sdm: Sdm):
     sdm.login(plane)
     sdm.listen()
-    done = sdm.run("listen")
+    done = sdm.finish("listen")
     assert done.returncode == ExitCode.ADDRESS
     assert "runs already" in done.stderr
 
