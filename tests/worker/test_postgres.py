@@ -187,7 +187,7 @@ def test_end_session_reaches_psql_with_its_reason(
 
         thread = threading.Thread(target=work)
         thread.start()
-        time.sleep(0.5)
+        until(lambda: count_busy(database) == 1)
         plane.endings[orders] = (Ending.ENDED_BY_ADMINISTRATOR, "Alice ended this session.")
         began = time.monotonic()
         plane.recheck()
@@ -197,15 +197,17 @@ def test_end_session_reaches_psql_with_its_reason(
         assert time.monotonic() - began < 2
         assert "Alice ended this session" in str(errors[0])
     # The server does not go on with what nobody waits for.
+    until(lambda: count_busy(database) == 0)
+
+
+def count_busy(database: str) -> int:
+    # Each time anew: within a transaction the server tells the same again.
     with psycopg.connect(database) as direct:
-        until(
-            lambda: (
-                direct.execute(
-                    "select count(*) from pg_stat_activity where query like '%''busy''%' and pid <> pg_backend_pid()"
-                ).fetchone()
-                == (0,)
-            )
-        )
+        found = direct.execute(
+            "select count(*) from pg_stat_activity where query like '%''busy''%' and pid <> pg_backend_pid()"
+        ).fetchone()
+    assert found
+    return int(found[0])
 
 
 @contextlib.contextmanager
