@@ -63,16 +63,17 @@ def _configure(data: Path, url: str) -> None:
             connection.execute(f"CREATE USER {user} PASSWORD '{quoted}'")
         connection.execute("ALTER SYSTEM SET ssl = on")
         connection.execute("SELECT pg_reload_conf()")
-    _wait_for_tls(url)
+    _wait_for_tls(url, data.parent / "log")
 
 
-def _wait_for_tls(url: str) -> None:
+def _wait_for_tls(url: str, log: Path) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
             psycopg.connect(url, sslmode="require").close()
         except psycopg.OperationalError:
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(0.1)
         else:
             return
 
