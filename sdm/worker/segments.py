@@ -33,6 +33,24 @@ def framed(record: bytes) -> bytes:
     return _head.pack(len(record), zlib.crc32(record)) + record
 
 
+def next_border(data: bytes, *, is_all: bool) -> int:
+    """Where in `data`, that begins with no record, the next one begins; its length when there is none and it `is_all`.
+
+    Otherwise also where one may begin that goes on behind it.
+    """
+    view = memoryview(data)
+    for at in range(1, len(data) - HEAD + 1):
+        length, checksum = _head.unpack_from(data, at)
+        if 0 < length <= MAX_RECORD:
+            end = at + HEAD + length
+            if end > len(data):
+                if not is_all:
+                    return at
+            elif zlib.crc32(view[at + HEAD : end]) == checksum:
+                return at
+    return len(data) if is_all else max(1, len(data) - HEAD + 1)
+
+
 def divide(data: bytes, *, at_most: int = sys.maxsize) -> Piece:
     """The whole records at the start of `data`."""
     records: list[bytes] = []

@@ -73,6 +73,16 @@ class Run:
             return None
         return cls(path, lock)
 
+    def restore(self) -> None:
+        """If somebody removed it, make it anew under its name, for its processes go on."""
+        if self.path.exists():
+            return
+        self.path.mkdir(mode=0o700, parents=True)
+        run = self.take(self.path)
+        if run is not None:
+            os.close(self.lock)
+            self.lock = run.lock
+
     def segments(self) -> list[Path]:
         """In the order in which they were begun."""
         return sorted(self.path.glob(f"*{SUFFIX}"))
@@ -123,6 +133,9 @@ class Spool:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._looked_at = 0.0
+        self._checked_at = 0.0
+        # Records since the file was there for certain; they may be delivered.
+        self._unchecked = 0
         self._said_at = -_SAY_EVERY
         # Why records cannot be written now, for an operator; empty when all is well.
         self.problem = ""
@@ -143,8 +156,8 @@ class Spool:
         try:
             if self.problem:
                 self._look_again()
-            elif self.rate and time.monotonic() - self._looked_at >= _LOOK_EVERY:
-                self._look()
+            elif time.monotonic() - self._checked_at >= _LOOK_EVERY:
+                self._check()
             self._append(data if len(pending) == 1 else b"".join(pending), spare=False)
         except OSError as error:
             pending.pop()
@@ -153,8 +166,7 @@ class Spool:
             if self._strict:
                 raise SpoolUnavailable(self.problem) from None
             return False
-        pending.clear()
-        self._pending_bytes = 0
+        self._forget_pending()
         if self.problem:
             self._all_is_well()
         return True
@@ -191,6 +203,7 @@ class Spool:
         self._end_segment()
 
     def _forget_pending(self) -> None:
+        self._unchecked += len(self._pending)
         self._pending.clear()
         self._pending_bytes = 0
 
@@ -206,6 +219,22 @@ class Spool:
             return
         self._cut_back()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _check(self) -> None:
+        """From time to time: whether the file is still there for who delivers, and how full all of it is."""
+        self._checked_at = time.monotonic()
+        if self._descriptor >= 0 and not os.fstat(self._descriptor).st_nlink:
+            self._end_segment()
+            self.lost += self._unchecked
+            log.error(
+                "Somebody deleted files of the request log in %s. What was not delivered is lost: up to %d records, "
+                "and what waited there.",
+                self._run,
+                self._unchecked,
+            )
+        self._unchecked = 0
+        if self.rate:
+            self._look()
 
     def _cut_back(self) -> None:
         """Half a record in the middle of a segment would hide what comes after it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -252,6 +253,44 @@ def test_what_is_lost_to_damage_is_said(run, caplog):
     read_all(unread)
     assert unread.damaged_bytes == len(record) - 1
     assert "are no record" in caplog.text
+
+
+@given(st.integers(0, 40), st.integers(0), st.integers(1, 255), st.sampled_from([50, 60_000]))
+def test_damage_costs_one_record_and_the_file_is_kept(tmp_path_factory, number, at, flip, size):
+    run = Run.begin(tmp_path_factory.mktemp("spool"))
+    wanted = [b"%d" % each + bytes(size) for each in range(41)]
+    frames = [
+        framed(pb.Record(request_started=pb.RequestStarted(text=text)).SerializeToString()) for text in wanted
+    ]
+    data = bytearray(MAGIC + b"".join(frames))
+    data[len(MAGIC) + sum(map(len, frames[:number])) + at % len(frames[number])] ^= flip
+    (run.path / "00000001-abcd.log").write_bytes(data)
+    unread = make_unread(run)
+    assert texts(read_all(unread)) == wanted[:number] + wanted[number + 1 :]
+    assert unread.damaged_bytes == len(frames[number])
+    # At the end it is as if the writer had been killed.
+    kept = [path.read_bytes() for path in run.path.parent.glob("*.damaged")]
+    assert kept == ([bytes(data)] if number < 40 else [])
+    assert not run.segments()
+
+
+def test_many_damaged_places_in_one_file_do_not_hide_what_stands_between(run):
+    whole = framed(pb.Record(request_started=pb.RequestStarted(text=b"whole")).SerializeToString())
+    (run.path / "00000001-abcd.log").write_bytes(MAGIC + (b"\xff" * 7 + whole) * 3_000)
+    assert texts(read_all(make_unread(run))) == [b"whole"] * 3_000
+
+
+def test_a_directory_that_somebody_removed_is_there_again(run, monkeypatch, caplog):
+    monkeypatch.setattr("sdm.worker.spool._LOOK_EVERY", 0)
+    unread, log = make_unread(run), make_log(run)
+    log.session("s-1").request(b"gone")
+    shutil.rmtree(run.path)
+    assert unread.next(READER) is None
+    assert "Somebody removed" in caplog.text
+    log.session("s-1").request(b"after it")
+    assert texts(read_all(unread)) == [b"after it"]
+    # It is held as before: nobody takes it over.
+    assert Run.take(run.path) is None
 
 
 # --- Over the link ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -365,6 +366,36 @@ def test_nothing_is_looked_for_at_each_request_while_it_is_full(run, monkeypatch
         with pytest.raises(SpoolUnavailable, match="SDM_SPOOL_BYTES"):
             session.request(b"SELECT 1")
     assert len(looks) <= 2
+
+
+def test_it_is_noticed_when_somebody_deletes_the_files(run, monkeypatch, caplog):
+    log, now = make_log(run), [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    session = log.session("s-1")
+    for _ in range(3):
+        session.request(b"SELECT 'before'")
+    for path in run.segments():
+        path.unlink()
+    now[0] += 0.3
+    session.request(b"SELECT 'after'")
+    assert [record.request_started.text for record in records(run)] == [b"SELECT 'after'"]
+    assert log.lost == 3
+    assert "up to 3 records" in caplog.text
+
+
+def test_without_its_directory_nothing_goes_on(run, monkeypatch):
+    log, now = make_log(run), [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    log.session("s-1").request(b"SELECT 1")
+    shutil.rmtree(run.path)
+    now[0] += 0.3
+    with pytest.raises(SpoolUnavailable, match="No such file or directory"):
+        log.session("s-1").request(b"SELECT 2")
+    run.restore()
+    now[0] += 0.3
+    log.flush()
+    log.session("s-1").request(b"SELECT 3")
+    assert [record.request_started.text for record in records(run)] == [b"SELECT 3"]
 
 
 def test_a_full_disk_leaves_no_half_record(run, monkeypatch):
