@@ -1,7 +1,10 @@
-"""A request log with little room: who writes most is slowed down, and a log that was full is one again."""
+"""What can happen to the request log's place on the disk: little room, none, and somebody who deletes it."""
 
+import shutil
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -29,8 +32,13 @@ def database() -> Iterator[str]:
 
 
 @pytest.fixture
-def worker(start: StartWorker) -> Worker:
-    worker = start(SDM_WORKERS="1", SDM_SPOOL_BYTES=str(SPOOL), SDM_ORCHESTRATOR_PROBES="127.0.0.1:0")
+def spool(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def worker(start: StartWorker, spool: Path) -> Worker:
+    worker = start(SDM_WORKERS="1", SDM_SPOOL_BYTES=str(SPOOL), SDM_SPOOL_DIRECTORY=str(spool))
     worker.port()
     worker.until(lambda: "Connected" in worker.log)
     return worker
@@ -87,3 +95,27 @@ def test_a_log_that_was_full_is_written_again_as_soon_as_there_is_room(
     worker.until(lambda: "The request log can be written again." in worker.log)
     with psycopg.connect(dsn(way.port)) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def asked(plane: ControlPlane, text: bytes) -> bool:
+    return any(record.request_started.text == text for record in plane.records)
+
+
+def test_what_somebody_deletes_is_missed_and_the_log_goes_on(
+    way: Forwarding, worker: Worker, plane: ControlPlane, spool: Path
+):
+    with psycopg.connect(dsn(way.port), autocommit=True) as connection:
+        connection.execute("SELECT 1")
+        until(lambda: asked(plane, b"SELECT 1"))
+        for path in spool.glob("run-*/*.log"):
+            path.unlink()
+        time.sleep(0.3)
+        connection.execute("SELECT 2")
+        until(lambda: asked(plane, b"SELECT 2"))
+    assert "Somebody deleted files of the request log" in worker.log
+    for path in spool.glob("run-*"):
+        shutil.rmtree(path)
+    worker.until(lambda: "Somebody removed" in worker.log)
+    with psycopg.connect(dsn(way.port), autocommit=True) as connection:
+        connection.execute("SELECT 3")
+    until(lambda: asked(plane, b"SELECT 3"))
