@@ -130,24 +130,25 @@ class Agent:
             if entry is None and resource_id in self._wanted and session and not session.over:
                 self._lost[resource_id] = lost = Lost(listener.entry)
                 log.warning("%s: %s", listener.entry.name, lost.problem)
-            if (
-                resource_id not in self._wanted
-                or entry is None
-                or entry.local_port != listener.entry.local_port
-            ):
+            if resource_id not in self._wanted or entry is None:
                 del self._listeners[resource_id]
                 listener.stop()
                 # Who takes something away lets the worker say so; who disconnects wants it now.
                 self._begin(listener.close(within=_LAST_WORDS if resource_id in self._wanted else 0))
             else:
                 listener.update(entry)
-        for resource_id in self._wanted - self._listeners.keys():
+        for resource_id in self._wanted - self._listening():
             if entry := reachable.get(resource_id):
                 self._lost.pop(resource_id, None)
                 self._open(entry)
 
+    def _listening(self) -> set[str]:
+        return {key for key, listener in self._listeners.items() if listener.is_listening}
+
     def _open(self, entry: Entry) -> None:
-        listener = Listener(entry, self._dial, self._relay, self.changed)
+        # One whose port has changed keeps what is open.
+        listener = self._listeners.get(entry.resource_id)
+        listener = listener or Listener(entry, self._dial, self._relay, self.changed)
         try:
             listener.open()
         except PortTaken as error:
@@ -251,7 +252,7 @@ class Agent:
             entries = list(session.catalog) if everything else [session.catalog.named(name) for name in names]
         except NotFound as error:
             return {"error": session.problem or str(error), "reason": "not-found"}
-        before, open_before = set(self._wanted), set(self._listeners)
+        before, open_before = set(self._wanted), self._listening()
         chosen = {entry.resource_id for entry in entries}
         self._wanted = before | chosen if verb == "connect" else before - chosen
         write_json(self._home.connections, {"resources": sorted(self._wanted)})

@@ -70,7 +70,12 @@ class Listener:
     @property
     def works(self) -> bool:
         """As far as the last connection has shown, or a look at the cluster since; a cut says nothing of the next."""
-        return not self._problem and self.entry.is_served
+        return self.is_listening and not self._problem and self.entry.is_served
+
+    @property
+    def is_listening(self) -> bool:
+        """Not while the port that it moves to is taken: what is open goes on."""
+        return self._socket is not None
 
     @property
     def connections(self) -> int:
@@ -92,9 +97,14 @@ class Listener:
 
     def stop(self) -> None:
         """No new connections."""
-        for task in (*self._opening, self._accepting):
-            if task is not None:
-                task.cancel()
+        for task in self._opening:
+            task.cancel()
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        if self._accepting is not None:
+            self._accepting.cancel()
+            self._accepting = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -167,8 +177,11 @@ class Listener:
         self._changed()
 
     def update(self, entry: Entry) -> None:
-        """What the control plane says of the resource now."""
+        """What the control plane says of the resource now. Who finds another port there has to `open` it."""
         before, self.entry = self.entry, entry
+        if entry.local_port != before.local_port:
+            log.info("%s: it moves from %s:%d to %s.", entry.name, HOST, before.local_port, self.address)
+            self._stop_listening()
         if entry.cut_session_id not in ("", before.cut_session_id):
             log.warning("%s: %s", entry.name, Ending.ENDED_BY_ADMINISTRATOR.sentence)
         self._log_health(before.health_problem)

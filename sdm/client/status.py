@@ -90,7 +90,7 @@ def of_resource(entry: Entry, listener: Listener | None, *, wanted: bool) -> Mes
         "type": entry.kind,
         "category": entry.category,
         "cluster": entry.cluster,
-        "status": CONNECTED if listener else NOT_CONNECTED,
+        "status": CONNECTED if listener and listener.is_listening else NOT_CONNECTED,
         "address": f"{HOST}:{entry.local_port}",
         "url": _url(entry),
         "tags": dict(entry.tags),
@@ -106,7 +106,7 @@ def of_resource(entry: Entry, listener: Listener | None, *, wanted: bool) -> Mes
 
 
 def _problem(entry: Entry, listener: Listener | None) -> str:
-    if listener is None:
+    if listener is None or not listener.is_listening:
         return f"{HOST}:{entry.local_port} is taken by another program."
     if listener.problem or entry.is_served:
         return listener.problem

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sdm.contract.v1 import clients_pb2 as pb
+from sdm.control_plane.proven import AT_ONCE
 from sdm.transport.truncation import tell_truncation
 
 # A ticket that ends on the way helps nobody.
@@ -54,12 +55,15 @@ class Tickets:
         self._held: dict[str, Permission] = {}
         # Of many connections at once, one asks.
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # A connection to each of a thousand resources is a thousand questions.
+        self._limit = asyncio.Semaphore(AT_ONCE)
 
     async def get(self, resource_id: str) -> Permission:
         async with self._asking[resource_id]:
             held = self._held.get(resource_id)
             if held is None or not held.is_good(dt.datetime.now(dt.UTC)):
-                held = self._held[resource_id] = await self._fetch(resource_id)
+                async with self._limit:
+                    held = self._held[resource_id] = await self._fetch(resource_id)
             return held
 
     def drop(self, resource_id: str) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -11,6 +12,7 @@ from sdm.exit_codes import ExitCode
 from tests.client.conftest import Offer, Sdm
 from tests.client.control_plane import Plane
 from tests.client.ports import dialled, said_back
+from tests.house.checkout import free_port
 from tests.worker.processes import Worker, until
 
 pytestmark = pytest.mark.process
@@ -190,3 +192,52 @@ def test_a_control_plane_that_is_away_ends_nothing_and_is_found_again(
             assert said_back(another, b"with the same ticket") == b"with the same ticket"
         plane.up()
         until(sdm.ready, 40)
+
+
+def test_another_port_takes_new_connections_and_ends_none(
+    plane: Plane, sdm: Sdm, worker: Worker, offer: Offer
+):
+    orders = offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "orders")
+    before, after = sdm.port("orders"), free_port()
+    with dialled(sdm, "orders") as sock:
+        assert said_back(sock, b"hello") == b"hello"
+        plane.people.entries[orders].local_port = after
+        plane.people.change()
+        until(lambda: sdm.port("orders") == after)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", before), timeout=20)
+        with dialled(sdm, "orders") as another:
+            assert said_back(another, b"on the other port") == b"on the other port"
+            assert sdm.resource("orders")["connections"] == 2
+        until(lambda: sdm.resource("orders")["connections"] == 1)
+        assert said_back(sock, b"still here") == b"still here"
+        assert f"orders: it moves from 127.0.0.1:{before} to 127.0.0.1:{after}.\n" in sdm.log()
+        # It is as much of the resource as any: who disconnects ends it.
+        sdm.run("disconnect", "orders")
+        assert sock.recv(1) == b""
+
+
+def test_what_is_open_goes_on_where_the_other_port_is_taken(
+    plane: Plane, sdm: Sdm, worker: Worker, offer: Offer
+):
+    orders = offer("orders")
+    sdm.login(plane)
+    sdm.listen()
+    sdm.run("connect", "orders")
+    with dialled(sdm, "orders") as sock, socket.create_server(("127.0.0.1", 0)) as other:
+        assert said_back(sock, b"hello") == b"hello"
+        taken = other.getsockname()[1]
+        plane.people.entries[orders].local_port = taken
+        plane.people.change()
+        until(lambda: not sdm.is_connected("orders"))
+        assert sdm.resource("orders")["problem"] == f"127.0.0.1:{taken} is taken by another program."
+        assert "is taken by another program" in sdm.run("connect", "orders").stdout
+        assert said_back(sock, b"still here") == b"still here"
+        other.close()
+        assert sdm.json("connect", "orders")[0]["works"] is True
+        with dialled(sdm, "orders") as another:
+            assert said_back(another, b"hello") == b"hello"
+        assert said_back(sock, b"still here") == b"still here"
