@@ -1,6 +1,9 @@
 """Calls of one service that prove who makes them, as workers' and clients' do (sdm.contract.proof)."""
 
+import asyncio
 import datetime as dt
+import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
@@ -9,10 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.message import Message
 
 from sdm.contract import proof
-from sdm.control_plane.refusals import answer
+from sdm.control_plane.refusals import NotTaken, answer
 
 # Long enough for a control plane that restarts behind a balancer, short enough to try another.
 TIMEOUT = 10.0
+# Of one kind that many want at once, as leases and tickets. A server takes a hundred of all kinds on one connection.
+AT_ONCE = 32
+_AGAIN_AFTER = 0.05, 0.25
+_chance = secrets.SystemRandom()
 
 R = TypeVar("R")
 
@@ -47,6 +54,13 @@ class ProvenCalls:
         request: Message,
         seconds: float = TIMEOUT,
     ) -> R:
-        """The answer; ControlError when it is refused or fails."""
-        metadata = self.proof(me, method, request.SerializeToString())
-        return await answer(call(request, timeout=seconds, metadata=metadata), self.name)
+        """The answer; ControlError when it is refused or fails. What was not taken waits its turn, for as long."""
+        give_up_at = time.monotonic() + seconds
+        while True:
+            metadata = self.proof(me, method, request.SerializeToString())
+            try:
+                return await answer(call(request, timeout=seconds, metadata=metadata), self.name)
+            except NotTaken:
+                if time.monotonic() >= give_up_at:
+                    raise
+            await asyncio.sleep(_chance.uniform(*_AGAIN_AFTER))

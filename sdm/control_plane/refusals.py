@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
+# Of one connection a server takes so many calls at a time; one beyond them it does not look at (RFC 9113, 8.7).
+_REFUSED_STREAM = "RST_STREAM with error code 7"
 _BROKE_OFF = "The connection to the control plane at {name} broke off."
 NOT_OURS = "{name} answers, but not as a control plane's API: is this the console's own port?"
 # The details are of whatever fell over there, and its own log has them.
@@ -47,6 +49,13 @@ class NoAnswer(ControlError):
         super().__init__(Reason.UNAVAILABLE, message)
 
 
+class NotTaken(NoAnswer):
+    """There were too many calls on this connection, and this one was not begun: it can be made again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The control plane at {name} is asked too much at once. Try again.")
+
+
 async def answer(call: Awaitable[R], name: str) -> R:
     """What `call` gives; ControlError when it is refused or fails. `name` is the control plane's, for people.
 
@@ -70,6 +79,8 @@ def refusal(error: aio.AioRpcError, name: str) -> ControlError:
     word, details = words.get(reasons.METADATA), error.details() or ""
     if word is None:
         log.debug("gRPC says: %s %s", error.code().name, details)
+        if _REFUSED_STREAM in details:
+            return NotTaken(name)
         sentence = _WITHOUT_A_WORD.get(error.code(), _FAILS)
         return NoAnswer(sentence.format(name=name, status=error.code().name))
     try:

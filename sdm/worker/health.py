@@ -93,8 +93,8 @@ class Health:
             async with limit:
                 self._put_off(resource_id, _RETRY_AFTER)
                 found = await _check(control, resource_id)
-            if found is not None:
-                await control.report_health(pb.ReportHealthRequest(checks=[found]))
+                if found is not None:
+                    await control.report_health(pb.ReportHealthRequest(checks=[found]))
             self._put_off(resource_id, EVERY)
 
         outcomes = await asyncio.gather(*map(check, resource_ids), return_exceptions=True)

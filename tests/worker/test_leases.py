@@ -7,6 +7,7 @@ import pytest
 
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
+from sdm.control_plane.proven import AT_ONCE
 from sdm.control_plane.refusals import ControlError
 from sdm.worker.desk.leases import Leases
 from sdm.worker.desk.messages import Ask
@@ -82,6 +83,23 @@ def test_many_at_once_are_one_question():
         plane.answers.set()
         await asyncio.gather(*tasks)
         assert len(plane.asked) == 1
+
+    asyncio.run(scenario())
+
+
+def test_however_many_are_wanted_a_bounded_number_is_asked_for_at_a_time():
+    async def scenario() -> None:
+        plane = Plane()
+        plane.answers.clear()
+        leases = Leases(plane.get)
+        wanted = [ask(f"s-{number}", resource=f"rs-{number}") for number in range(300)]
+        tasks = [asyncio.create_task(leases.get(each)) for each in wanted]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(plane.asked) == AT_ONCE
+        plane.answers.set()
+        await asyncio.gather(*tasks)
+        assert len(plane.asked) == 300
 
     asyncio.run(scenario())
 

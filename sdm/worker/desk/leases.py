@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from sdm.contract.proof import TOLERANCE
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
+from sdm.control_plane.proven import AT_ONCE
 from sdm.control_plane.refusals import ControlError
 from sdm.worker.desk.messages import Ask
 
@@ -16,7 +17,6 @@ MOST = 10_000
 # Of proofs that were used; one is good for so long before and after the moment that it names.
 _REMEMBERED = 2 * TOLERANCE
 _MOST_PROOFS = 100_000
-_AT_ONCE = 128
 
 
 class OwnRefusal(ControlError):
@@ -33,7 +33,7 @@ class Leases:
         self._kept: dict[_Key, tuple[dt.datetime, pb.GetLeaseResponse]] = {}
         # By the epoch as well: who asks after a change gets no answer from before it.
         self._asking: dict[tuple[int, _Key], asyncio.Task[pb.GetLeaseResponse]] = {}
-        self._limit = asyncio.Semaphore(_AT_ONCE)
+        self._limit = asyncio.Semaphore(AT_ONCE)
         # Counts up whenever what was decided before is worth nothing.
         self._epoch = 0
         self._proofs: dict[str, dt.datetime] = {}
