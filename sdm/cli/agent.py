@@ -12,7 +12,7 @@ import sdm
 from sdm.cli.failure import Failed
 from sdm.client import control
 from sdm.client.control import Message, NoAgent
-from sdm.client.home import Home, UnusableHome
+from sdm.client.home import Home, UnusableHome, writing
 from sdm.exit_codes import ExitCode
 
 _START_TIMEOUT = 10.0
@@ -60,11 +60,17 @@ def ask(where: Home, request: Message) -> Message:
     return answer
 
 
-_CODES = {"not-logged-in": ExitCode.REFUSED, "not-found": ExitCode.NOT_FOUND}
+_CODES = {
+    "configuration": ExitCode.CONFIGURATION,
+    "not-logged-in": ExitCode.REFUSED,
+    "not-found": ExitCode.NOT_FOUND,
+}
 
 
 def _ended(where: Home) -> Failed:
-    return Failed(f"The agent ended. Its log is {where.log}.", ExitCode.UNAVAILABLE)
+    # One in the foreground writes elsewhere.
+    known = f" Its log is {where.log}." if where.log.exists() else ""
+    return Failed(f"The agent ended.{known}", ExitCode.UNAVAILABLE)
 
 
 def follow(where: Home, request: Message) -> Iterator[Message]:
@@ -83,7 +89,11 @@ def start(where: Home) -> None:
     if _listens(where):
         return
     # What is no line of the log, a fault while Python starts, say, stands in the same file.
-    descriptor = os.open(where.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        with writing(where.log):
+            descriptor = os.open(where.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except UnusableHome as error:
+        raise Failed(str(error), ExitCode.CONFIGURATION) from None
     with open(descriptor, "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "sdm", "listen", "--log"],

@@ -13,7 +13,7 @@ import click
 
 from sdm.cli import agent
 from sdm.cli.failure import Failed
-from sdm.client.home import Home
+from sdm.client.home import Home, UnusableHome
 from sdm.exit_codes import ExitCode
 
 _LOG_BYTES = 1 << 20
@@ -57,6 +57,8 @@ def listen(daemon: bool, to_file: bool, as_json: bool) -> ExitCode:
             asyncio.run(_run(home, tell))
     except AlreadyRunning as error:
         raise Failed(str(error), ExitCode.ADDRESS) from None
+    except UnusableHome as error:
+        raise Failed(str(error), ExitCode.CONFIGURATION) from None
     return ExitCode.OK
 
 

@@ -12,7 +12,7 @@ from sdm.cli import agent, moments
 from sdm.cli.failure import Failed
 from sdm.client import control, identity
 from sdm.client.control import NoAgent
-from sdm.client.home import Home
+from sdm.client.home import Home, UnusableHome
 from sdm.client.identity import Identity
 from sdm.control_plane import where
 from sdm.control_plane.where import ControlPlane
@@ -41,7 +41,10 @@ def login(app_domain: str | None, no_browser: bool, as_json: bool) -> ExitCode:
             webbrowser.open(url)
 
     me = _login(control_plane, show)
-    identity.save(home, me)
+    try:
+        identity.save(home, me)
+    except UnusableHome as error:
+        raise Failed(str(error), ExitCode.CONFIGURATION) from None
     _tell(home, "reload")
     if as_json:
         account = {"id": me.person.account_id, "email": me.person.email, "name": me.person.name}

@@ -13,7 +13,7 @@ from typing import IO
 from sdm.client import control, identity, status, tunnel
 from sdm.client.catalog import Entry, NotFound
 from sdm.client.control import Message
-from sdm.client.home import Home, read_json, write_json
+from sdm.client.home import Home, UnusableHome, read_json, write_json, writing
 from sdm.client.listener import Listener, PortTaken
 from sdm.client.session import NOT_LOGGED_IN, Session
 from sdm.client.status import Lost
@@ -41,7 +41,9 @@ class AlreadyRunning(Exception):
 
 @contextmanager
 def only_one(home: Home) -> Iterator[None]:
-    with open(home.lock, "w") as lock:
+    with writing(home.lock):
+        lock = open(home.lock, "w")  # noqa: SIM115  # closed below: what else fails is no matter of the directory
+    with lock:
         _lock(lock)
         yield
 
@@ -182,7 +184,7 @@ class Agent:
         key = (permission.authorities, session.me.thumbprint)
         if key not in self._contexts:
             self._contexts.clear()
-            self._contexts[key] = tunnel.context_for(permission, session.me, self._home.path)
+            self._contexts[key] = tunnel.context_for(permission, session.me)
         return self._contexts[key]
 
     async def _try_out(self, session: Session, chosen: Collection[str]) -> None:
@@ -254,8 +256,12 @@ class Agent:
             return {"error": session.problem or str(error), "reason": "not-found"}
         before, open_before = set(self._wanted), self._listening()
         chosen = {entry.resource_id for entry in entries}
-        self._wanted = before | chosen if verb == "connect" else before - chosen
-        write_json(self._home.connections, {"resources": sorted(self._wanted)})
+        wanted = before | chosen if verb == "connect" else before - chosen
+        try:
+            write_json(self._home.connections, {"resources": sorted(wanted)})
+        except UnusableHome as error:
+            return {"error": str(error), "reason": "configuration"}
+        self._wanted = wanted
         async with self._changes:
             await self._fit_listeners()
             self._version += 1

@@ -5,6 +5,7 @@ A request is one line, `{"verb": …}`; each answer is one line, and the end of 
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import struct
@@ -12,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 # Of a request; an answer may list thousands of resources.
 _MAX_REQUEST = 1 << 20
@@ -83,7 +86,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ans
         if not isinstance(request, dict):
             return
         # Whoever has gone does not have to be told any more.
-        async for message in answer(request):
+        async for message in _in_words(answer(request)):
             if reader.at_eof():
                 return
             writer.write(json.dumps(message).encode() + b"\n")
@@ -92,6 +95,16 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ans
         return  # it is no request, or nobody waits for the answer
     finally:
         writer.close()
+
+
+async def _in_words(answers: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    """What fails over an answer is no failure of the line: who asked hears of it, and does not take us for ended."""
+    try:
+        async for message in answers:
+            yield message
+    except Exception as error:
+        log.exception("A command failed.")
+        yield {"error": f"The agent failed: {error}"}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from sdm.client import identity as identities
 from sdm.client.calls import Calls
 from sdm.client.catalog import Catalog
-from sdm.client.home import Home
+from sdm.client.home import Home, UnusableHome
 from sdm.client.identity import Identity
 from sdm.client.tickets import Permission, Tickets
 from sdm.contract.reasons import Reason, Then
@@ -99,7 +99,10 @@ class Session:
     async def _renew_once(self, calls: Calls) -> None:
         self.me = await calls.renew(self.me)
         self.tickets.drop_all()
-        await asyncio.to_thread(identities.save, self._home, self.me)
+        try:
+            await asyncio.to_thread(identities.save, self._home, self.me)
+        except UnusableHome as error:  # it is good as long as this agent runs
+            log.warning("The renewed certificate is not kept: %s", error)
         log.info("The certificate is renewed, until %s.", self.me.expires_at.isoformat())
 
     async def _fetch_ticket(self, resource_id: str) -> Permission:

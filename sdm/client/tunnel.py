@@ -11,11 +11,9 @@ import json
 import os
 import socket
 import ssl
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from pathlib import Path
 
 import h11
 from cryptography import x509
@@ -45,14 +43,19 @@ class TunnelFailed(Exception):
         self.status = status
 
 
-def context_for(permission: Permission, me: Identity, directory: Path) -> ssl.SSLContext:
+def context_for(permission: Permission, me: Identity) -> ssl.SSLContext:
     """TLS to the workers of one cluster."""
-    context = trust(permission.authorities)
-    # `ssl` takes keys from files alone; this one is gone before anybody could ask for it.
-    with tempfile.NamedTemporaryFile("w", dir=directory, prefix=".pair.") as file:
-        file.write(me.chain_pem + me.key_pem)
-        file.flush()
-        context.load_cert_chain(file.name)
+    try:
+        context = trust(permission.authorities)
+        # `ssl` takes keys from files alone; this one is in memory, so that a full disk keeps nobody from connecting.
+        with open(os.memfd_create("pair"), "w", encoding="ascii") as file:
+            file.write(me.chain_pem + me.key_pem)
+            file.flush()
+            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+    except OSError as error:
+        raise TunnelFailed(
+            f"TLS to {permission.where} cannot begin on this machine: {_reason(error)}."
+        ) from None
     return context
 
 

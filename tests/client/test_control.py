@@ -119,3 +119,19 @@ def test_who_says_nothing_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         sock.close()
 
     at(tmp_path, scene)
+
+
+def test_what_fails_over_an_answer_is_told_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    async def failing(_: Message) -> AsyncIterator[Message]:
+        yield {"first": True}
+        raise OSError(28, "No space left on device")
+
+    async def scene() -> None:
+        path = tmp_path / "agent.sock"
+        async with asyncio.timeout(20), control.serving(path, failing):
+            first, second = (await said(path, b'{"verb": "status"}\n')).splitlines()
+        assert json.loads(first) == {"first": True}
+        assert "No space left on device" in json.loads(second)["error"]
+
+    asyncio.run(scene())
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
