@@ -19,6 +19,7 @@ from sdm.client.session import NOT_LOGGED_IN, Session
 from sdm.client.status import Lost
 from sdm.client.tickets import Permission
 from sdm.client.tunnel import TunnelFailed
+from sdm.contract.endings import Ending
 from sdm.control_plane.refusals import ControlError
 from sdm.transport.relay.loop import Relay
 from sdm.transport.streams import Stream
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 # How long a command waits for the first catalog.
 _PATIENCE = 8.0
-# How long connections without access are left to the worker, which ends them in words; and at a logout.
+# How long connections without access are left to those who end or refuse them in words; and at a logout.
 _LAST_WORDS, _LOGOUT_WORDS = 5.0, 2.0
 # Clusters of which `sdm connect` says whether they answer, and for how long it waits.
 _TRIED_OUT, _TRY_OUT_TIMEOUT = 10, 3.0
@@ -129,20 +130,27 @@ class Agent:
         reachable = {entry.resource_id: entry for entry in session.catalog} if session else {}
         for resource_id, listener in list(self._listeners.items()):
             entry = reachable.get(resource_id)
-            if entry is None and resource_id in self._wanted and session and not session.over:
-                self._lost[resource_id] = lost = Lost(listener.entry)
-                log.warning("%s: %s", listener.entry.name, lost.problem)
-            if resource_id not in self._wanted or entry is None:
-                del self._listeners[resource_id]
-                listener.stop()
-                # Who takes something away lets the worker say so; who disconnects wants it now.
-                self._begin(listener.close(within=_LAST_WORDS if resource_id in self._wanted else 0))
-            else:
+            if entry is not None and resource_id in self._wanted:
                 listener.update(entry)
+                continue
+            del self._listeners[resource_id]
+            listener.stop()
+            if resource_id in self._wanted:
+                self._begin(listener.close(self._lose(listener), within=_LAST_WORDS))
+            else:
+                self._begin(listener.close())  # who disconnects wants it now
         for resource_id in self._wanted - self._listening():
             if entry := reachable.get(resource_id):
                 self._lost.pop(resource_id, None)
                 self._open(entry)
+
+    def _lose(self, listener: Listener) -> str:
+        """Why, as far as it is known here."""
+        if self._session is None or self._session.over:
+            return NOT_LOGGED_IN
+        self._lost[listener.entry.resource_id] = lost = Lost(listener.entry)
+        log.warning("%s: %s", listener.entry.name, lost.problem)
+        return lost.problem
 
     def _listening(self) -> set[str]:
         return {key for key, listener in self._listeners.items() if listener.is_listening}
@@ -158,9 +166,9 @@ class Agent:
             return
         self._listeners[entry.resource_id] = listener
 
-    async def _close_all(self, *, within: float = 0) -> None:
+    async def _close_all(self, reason: str = "", *, within: float = 0) -> None:
         listeners, self._listeners = self._listeners, {}
-        await asyncio.gather(*(listener.close(within=within) for listener in listeners.values()))
+        await asyncio.gather(*(listener.close(reason, within=within) for listener in listeners.values()))
 
     async def _dial(self, resource_id: str) -> tuple[Stream, bytes]:
         session = self._session
@@ -289,7 +297,7 @@ class Agent:
                 await session.logout()
             except ControlError as error:  # the identity is forgotten here whatever happens over there
                 problem = str(error)
-            await self._close_all(within=0 if problem else _LOGOUT_WORDS)
+            await self._close_all(Ending.LOGGED_OUT.sentence, within=0 if problem else _LOGOUT_WORDS)
         await asyncio.to_thread(identity.forget, self._home)
         self._is_logged_out = True
         self._reload.set()

@@ -42,11 +42,13 @@ class Listener:
         self._relay = relay
         self._changed = changed
         self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
+        self._out_of_breath: asyncio.TimerHandle | None = None
         self._opening: set[asyncio.Task[None]] = set()
         # By the relay's key.
         self._open_ones: set[str] = set()
         self._is_unused = asyncio.Event()
+        # Why connections that are being opened come too late.
+        self._too_late = ""
         # What went wrong with the last connection.
         self._problem = ""
         # It was that the control plane is not heard: nothing of it is left when it is.
@@ -92,49 +94,70 @@ class Listener:
             raise PortTaken(f"{self.address} cannot be listened on: {error.strerror}.") from None
         sock.setblocking(False)
         self._socket = sock
-        self._accepting = asyncio.create_task(self._accept(sock))
+        asyncio.get_running_loop().add_reader(sock, self._accept)
         self._log_health("")
 
     def stop(self) -> None:
-        """No new connections."""
-        for task in self._opening:
-            task.cancel()
-        self._stop_listening()
+        """No new connections. Who has come already is told how it goes."""
+        if self._socket is None:
+            return
+        self._accept()
+        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._out_of_breath is not None:
+            self._out_of_breath.cancel()
+        self._socket.close()
+        self._socket = None
 
-    def _stop_listening(self) -> None:
-        if self._accepting is not None:
-            self._accepting.cancel()
-            self._accepting = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+    async def close(self, reason: str = "", *, within: float = 0) -> None:
+        """So long, the control plane may refuse connections and the worker end them, in words; then they are cut.
 
-    async def close(self, *, within: float = 0) -> None:
-        """So long, the worker may still end connections, and say why; then they are cut."""
+        `reason` is for those that are still being opened then.
+        """
         self.stop()
-        if self._open_ones and within:
-            self._is_unused.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(within):
-                    await self._is_unused.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._unused()
+        self._too_late = reason
+        opening = tuple(self._opening)
+        for task in opening:
+            task.cancel()
         for key in self._open_ones:
             self._relay.cut(key, Ending.CLIENT_LEFT, Ending.CLIENT_LEFT.sentence)
+        await asyncio.gather(*opening, return_exceptions=True)
 
-    async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    async def _unused(self) -> None:
+        while self._opening or self._open_ones:
+            self._is_unused.clear()
+            await self._is_unused.wait()
+
+    def _accept(self) -> None:
+        """Those who wait. At once and not by a coroutine, which could be cancelled with somebody in its hands."""
+        listening, loop = self._socket, asyncio.get_running_loop()
+        if listening is None:
+            return
+        for _ in range(_BACKLOG):
             try:
-                sock, _ = await loop.sock_accept(listening)
+                sock, _ = listening.accept()
+            except BlockingIOError:
+                return
             except OSError as error:  # out of descriptors, mostly: some will come back
                 log.warning("A connection to %s could not be accepted: %s", self.entry.name, error)
-                await asyncio.sleep(1)
-                continue
-            if len(self._opening) + len(self._open_ones) >= MAX_CONNECTIONS:
-                sock.close()
-                continue
-            task = asyncio.create_task(self._open(sock))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+                loop.remove_reader(listening)
+                self._out_of_breath = loop.call_later(1, loop.add_reader, listening, self._accept)
+                return
+            self._take(sock)
+
+    def _take(self, sock: socket.socket) -> None:
+        if len(self._opening) + len(self._open_ones) >= MAX_CONNECTIONS:
+            sock.close()
+            return
+        task = asyncio.create_task(self._open(sock))
+        self._opening.add(task)
+        task.add_done_callback(self._opened)
+
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        self._is_unused.set()
 
     async def _open(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -145,16 +168,28 @@ class Listener:
         except (TunnelFailed, ControlError) as error:
             self.note(error)
             log.warning("%s: %s", self.entry.name, error)
-            with contextlib.suppress(OSError, TimeoutError):  # whoever asked may be gone
-                await apology.send(local, self.entry.kind, str(error))
-            local.close()
-            return
+            await self._apologise(local, str(error))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not self._too_late:
+                local.close()
+                raise
+            task.uncancel()  # there are last words, with a timeout of their own
+            await self._apologise(local, self._too_late)
         except BaseException:
             local.close()
             raise
-        self._known_cut = self.entry.cut_session_id
-        self.note(None)
-        self._join(local.detach(), tunnel.detach(), early)
+        else:
+            self._known_cut = self.entry.cut_session_id
+            self.note(None)
+            self._join(local.detach(), tunnel.detach(), early)
+
+    async def _apologise(self, local: Stream, message: str) -> None:
+        try:
+            with contextlib.suppress(OSError, TimeoutError):  # whoever asked may be gone
+                await apology.send(local, self.entry.kind, message)
+        finally:
+            local.close()
 
     def _join(self, local: End, tunnel: End, early: bytes) -> None:
         key, loop = f"{self.entry.resource_id}/{next(_numbers)}", asyncio.get_running_loop()
@@ -170,8 +205,7 @@ class Listener:
 
     def _forget(self, key: str, outcome: Outcome) -> None:
         self._open_ones.discard(key)
-        if not self._open_ones:
-            self._is_unused.set()
+        self._is_unused.set()
         if outcome.ending not in _USUAL:
             log.info("%s: a connection ended: %s", self.entry.name, outcome.message)
         self._changed()
@@ -181,7 +215,7 @@ class Listener:
         before, self.entry = self.entry, entry
         if entry.local_port != before.local_port:
             log.info("%s: it moves from %s:%d to %s.", entry.name, HOST, before.local_port, self.address)
-            self._stop_listening()
+            self.stop()
         if entry.cut_session_id not in ("", before.cut_session_id):
             log.warning("%s: %s", entry.name, Ending.ENDED_BY_ADMINISTRATOR.sentence)
         self._log_health(before.health_problem)

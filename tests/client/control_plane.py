@@ -38,8 +38,19 @@ class Clients(ClientsServicer):
         self.lasts = LONG
         self.life: dt.timedelta | None = None
         self._changed = asyncio.Event()
+        # Calls of these names are not answered until they are let go.
+        self._held: dict[str, asyncio.Event] = {}
 
     # --- For tests ---
+
+    def hold(self, name: str) -> None:
+        self._held[name] = asyncio.Event()
+
+    def let_go(self, name: str) -> None:
+        self.plane.do(self._let_go(name))
+
+    async def _let_go(self, name: str) -> None:
+        self._held.pop(name).set()
 
     def offer(self, entry: pb.CatalogEntry) -> None:
         self.entries[entry.resource_id] = entry
@@ -133,6 +144,8 @@ class Clients(ClientsServicer):
 
     async def _begin(self, name: str, context: Any) -> None:
         self.calls.append(name)
+        if name in self._held:
+            await self._held[name].wait()
         if name in self.refusals:
             await refuse(context, *self.refusals[name])
 
