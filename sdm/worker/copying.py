@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from sdm.control_plane.pauses import Pauses
+from sdm.worker.config import Config
 from sdm.worker.copies import Copies
 from sdm.worker.destination import Destination
 from sdm.worker.sinks import Sink, sink_for
@@ -37,6 +38,18 @@ class Copying:
         self._said_at = float("-inf")
         # Why lines cannot be written now, for an operator.
         self.problem = ""
+
+    @classmethod
+    def of(cls, config: Config, unread: Unread) -> "Copying | None":
+        if config.second_copy is None:
+            return None
+        return cls(
+            unread,
+            config.second_copy,
+            directory=config.spool_directory,
+            host_name=config.host_name,
+            keeps=config.spool_bytes // 2,
+        )
 
     async def keep(self) -> None:
         while True:

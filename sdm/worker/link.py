@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sdm.contract.reasons import Reason
 from sdm.contract.v1 import workers_pb2 as pb
@@ -38,6 +38,7 @@ from sdm.worker.desk.server import Desk
 from sdm.worker.health import Health
 from sdm.worker.lasting import lasting
 from sdm.worker.listeners import Listeners
+from sdm.worker.lost import Lost
 from sdm.worker.probes import Answer
 from sdm.worker.spool import Run
 from sdm.worker.tls import BadPair
@@ -60,7 +61,7 @@ async def _run(
     listeners: Listeners, channel: socket.socket, config: Config, spool: Run, place: Place
 ) -> None:
     reader, writer = await asyncio.open_connection(sock=channel)
-    link = Link(config, writer, place, Unread(spool, _readers(config)))
+    link = Link(config, writer, place, spool)
     servers = [
         await link.desk.serve(),
         *[
@@ -101,11 +102,12 @@ def _surface(task: asyncio.Task[None]) -> None:
 
 
 class Link:
-    def __init__(self, config: Config, writer: asyncio.StreamWriter, place: Place, unread: Unread) -> None:
+    def __init__(self, config: Config, writer: asyncio.StreamWriter, place: Place, spool: Run) -> None:
         self._config = config
-        self._unread = unread
+        self._unread = Unread(spool, [delivery.READER, *([copying.READER] if config.second_copy else [])])
         self._delivery: Delivery | None = None
-        self._copying = _copying(config, unread)
+        self._lost = Lost(spool, config, self._is_behind)
+        self._copying = Copying.of(config, self._unread)
         self._writer = writer
         self.desk = Desk(self, place, offline_grace=config.offline_grace, share=config.sessions_per_person)
         self._health = Health()
@@ -142,7 +144,7 @@ class Link:
                 self._read_files(self._files)
             self._publish()
             works = [self._membership.keep(), self.desk.work(), self._delivery.keep()]
-            works.append(self._health.keep(self._membership))
+            works += [self._health.keep(self._membership), self._lost.keep()]
             if self._copying is not None:
                 works.append(self._copying.keep())
             if self._files is not None:
@@ -223,6 +225,12 @@ class Link:
 
     async def check_sessions(self, request: pb.CheckSessionsRequest) -> pb.CheckSessionsResponse:
         return await self._member().check_sessions(request)
+
+    def lost(self, session_ids: Sequence[str]) -> None:
+        self._lost.add(session_ids)
+
+    def _is_behind(self) -> bool:
+        return self._delivery is None or self._delivery.seconds_behind > 0
 
     def _member(self) -> Membership:
         if self._membership is None:
@@ -375,22 +383,6 @@ class Link:
 
     def _send(self, message: Message) -> None:
         self._writer.write(encode(message))
-
-
-def _readers(config: Config) -> list[str]:
-    return [delivery.READER, copying.READER] if config.second_copy else [delivery.READER]
-
-
-def _copying(config: Config, unread: Unread) -> Copying | None:
-    if config.second_copy is None:
-        return None
-    return Copying(
-        unread,
-        config.second_copy,
-        directory=config.spool_directory,
-        host_name=config.host_name,
-        keeps=config.spool_bytes // 2,
-    )
 
 
 def _last_line(group: BaseExceptionGroup[ControlError]) -> str:

@@ -220,6 +220,16 @@ def test_what_the_worker_tells_later_is_believed_instead():
     assert session.ending == "suspended"
 
 
+@pytest.mark.parametrize("lost_first", [True, False])
+def test_an_end_of_the_sessions_own_counts_more_than_that_its_process_died(lost_first: bool):
+    session = make_session(b"SELECT 1")
+    ends = [ended(session.pk, "worker-lost", requests=0), ended(session.pk, "suspended")]
+    for end in ends if lost_first else reversed(ends):
+        tell(end)
+    session.refresh_from_db()
+    assert (session.ending, session.requests) == ("suspended", 1)
+
+
 def test_a_session_of_a_worker_that_was_not_lost_goes_on():
     session = make_session(b"SELECT 1")
     before = asked(session.pk, 2)

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from sdm.contract.v1 import workers_pb2 as pb
@@ -30,6 +30,7 @@ class Plane:
     def __init__(self) -> None:
         self.asked: list[tuple[pb.GetLeaseRequest, asyncio.Future[pb.GetLeaseResponse]]] = []
         self.checks: list[list[str]] = []
+        self.told_lost: list[str] = []
         self.verdicts: Callable[[str], pb.SessionVerdict | None] = lambda session_id: pb.SessionVerdict(
             session_id=session_id, may_go_on=True
         )
@@ -44,6 +45,9 @@ class Plane:
         self.checks.append(ids)
         found = [verdict for each in ids if (verdict := self.verdicts(each)) is not None]
         return pb.CheckSessionsResponse(verdicts=found)
+
+    def lost(self, session_ids: Sequence[str]) -> None:
+        self.told_lost += session_ids
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import datetime as dt
+import socket
 
 import pytest
 
@@ -12,7 +13,7 @@ from sdm.contract.v1 import workers_pb2 as pb
 from sdm.control_plane.refusals import ControlError
 from sdm.worker.desk.client import DeskClient
 from sdm.worker.desk.leases import Leases
-from sdm.worker.desk.messages import Cut, Granted, Live, Until, encode
+from sdm.worker.desk.messages import Begun, Cut, Ended, Granted, Hello, Live, Until, encode
 from sdm.worker.desk.place import Place
 from tests.worker.desk import SESSION, Plane, Room, ask, at_the_desk, lease, run, until
 
@@ -190,6 +191,47 @@ def test_a_front_that_is_gone_leaves_no_session_behind():
         assert room.desk.session_ids == []
 
     at_the_desk(scene)
+
+
+def test_of_a_front_that_is_gone_the_sessions_that_are_in_the_log_are_told_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Those alone: of one that had not begun nobody knows, and one that is said again goes on."""
+    monkeypatch.setattr("sdm.worker.desk.server._BACK_WITHIN", 0.3)
+
+    async def scene(room: Room) -> None:
+        front = await room.front()
+        sessions = [Live(f"s-{number:016x}", "a-1", "rs-1", "thumb", number < 2) for number in range(4)]
+        for session in sessions:
+            front.write(encode(session))
+        front.write(encode(Begun(sessions[2].session_id)))
+        front.write(encode(Live(SESSION, "a-1", "rs-1", "thumb", True)) + encode(Ended(SESSION)))
+        await until(lambda: len(room.desk.session_ids) == 4)
+        front.close()
+        await until(lambda: not room.desk.session_ids)
+        other = await room.front()
+        other.write(encode(sessions[0]))
+        await until(lambda: room.plane.told_lost)
+        assert room.plane.told_lost == [sessions[1].session_id, sessions[2].session_id]
+        assert room.desk.session_ids == [sessions[0].session_id]
+        other.close()
+
+    at_the_desk(scene)
+
+
+def test_a_link_that_ends_with_fronts_at_its_desk_has_no_error_to_tell(caplog: pytest.LogCaptureFixture):
+    """As when the supervisor was killed: all of them leave at once."""
+    fronts: list[socket.socket] = []
+
+    async def scene(room: Room) -> None:
+        fronts.append(front := room.place.where.connect())
+        session = Live(SESSION, "a-1", "rs-1", "thumb")
+        front.sendall(encode(Hello(room.place.where.word)) + encode(session))
+        await until(lambda: room.desk.session_ids)
+
+    at_the_desk(scene)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+    fronts[0].close()
 
 
 # --- In a front ---

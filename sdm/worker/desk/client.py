@@ -11,6 +11,7 @@ from sdm.contract.v1 import workers_pb2 as pb
 from sdm.worker.desk.messages import (
     MAX_LINE,
     Ask,
+    Begun,
     Cut,
     Denied,
     Ended,
@@ -76,6 +77,9 @@ class DeskClient:
         if isinstance(found, Denied):
             raise Refused(HTTPStatus(found.status), found.reason, found.message, is_own=found.is_own)
         return pb.GetLeaseResponse.FromString(base64.b64decode(found.lease))
+
+    def begun(self, session_id: str) -> None:
+        self._say(Begun(session_id))
 
     def ended(self, session_id: str) -> None:
         self._say(Ended(session_id))

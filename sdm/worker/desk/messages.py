@@ -26,6 +26,15 @@ class Live:
     account_id: str
     resource_id: str
     thumbprint: str
+    # In the request log, where somebody has to end it as well.
+    has_begun: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """This session is in the request log now."""
+
+    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +91,9 @@ class Until:
     ends_at: float | None
 
 
-Message = Hello | Live | Ask | Granted | Denied | Ended | Cut | Until
+Message = Hello | Live | Begun | Ask | Granted | Denied | Ended | Cut | Until
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Hello, Live, Ask, Granted, Denied, Ended, Cut, Until)
+    kind.__name__: kind for kind in (Hello, Live, Begun, Ask, Granted, Denied, Ended, Cut, Until)
 }
 
 

@@ -12,6 +12,7 @@ import hmac
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from sdm.worker.desk.messages import (
     MAX_LINE,
     Ask,
     BadMessage,
+    Begun,
     Cut,
     Denied,
     Ended,
@@ -44,6 +46,8 @@ CHECK_EVERY = 60.0
 BATCH = 500
 _RETRY_AFTER = 1.0
 _HELLO_TIMEOUT = 5.0
+# A front that has only lost the way is back by then, with its sessions.
+_BACK_WITHIN = 2.0
 # When it is said how long sessions go on without the control plane: with so much left, in seconds.
 _SAY_AT = (1800.0, 600.0, 60.0)
 
@@ -54,10 +58,11 @@ _TOO_MANY = (
 
 
 class Control(Protocol):
-    """What is asked of the control plane; ControlError when it cannot be had."""
+    """What is asked of the control plane, where it cannot be had with a ControlError, and told to the request log."""
 
     async def get_lease(self, request: pb.GetLeaseRequest) -> pb.GetLeaseResponse: ...
     async def check_sessions(self, request: pb.CheckSessionsRequest) -> pb.CheckSessionsResponse: ...
+    def lost(self, session_ids: Sequence[str]) -> None: ...
 
 
 class _Front:
@@ -73,12 +78,13 @@ class _Front:
 
 
 class _LiveSession:
-    __slots__ = ("ends_at", "front", "session")
+    __slots__ = ("ends_at", "front", "has_begun", "session")
 
     def __init__(self, session: Live, front: _Front, ends_at: float | None) -> None:
         self.session = session
         self.front = front
         self.ends_at = ends_at
+        self.has_begun = session.has_begun
 
 
 class Desk:
@@ -130,7 +136,7 @@ class Desk:
             self._away_since = time.monotonic()
 
     async def serve(self) -> asyncio.Server:
-        return await asyncio.start_unix_server(self._meet, sock=self._place.sock, limit=MAX_LINE)
+        return await asyncio.start_unix_server(self._welcome, sock=self._place.sock, limit=MAX_LINE)
 
     async def work(self) -> None:
         """Look after live sessions, for ever."""
@@ -150,6 +156,14 @@ class Desk:
 
     # --- Fronts ---
 
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Of a coroutine's task asyncio would have an error to tell when it is cancelled, which is how a link ends.
+        self._keep(asyncio.create_task(self._meet(reader, writer)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         front = _Front(writer)
         try:
@@ -163,9 +177,20 @@ class Desk:
             log.warning("A process of this worker has left the desk: %s", error)
         finally:
             # It is gone, and its sessions with it; one that only lost the way says them again.
-            for session_id in [key for key, live in self._live.items() if live.front is front]:
+            held = {key: live.has_begun for key, live in self._live.items() if live.front is front}
+            for session_id in held:
                 self._strike(session_id)
             writer.close()
+        await self._miss([session_id for session_id, has_begun in held.items() if has_begun])
+
+    async def _miss(self, session_ids: Sequence[str]) -> None:
+        """A process that was killed has told nobody how its sessions ended."""
+        if session_ids:
+            await asyncio.sleep(_BACK_WITHIN)
+        lost = [session_id for session_id in session_ids if session_id not in self._live]
+        if lost:
+            log.warning("%d sessions ended with the process that held them.", len(lost))
+            self._control.lost(lost)
 
     async def _knows_the_word(self, reader: asyncio.StreamReader) -> bool:
         async with asyncio.timeout(_HELLO_TIMEOUT):
@@ -177,12 +202,13 @@ class Desk:
     def _hear(self, message: Message, front: _Front) -> None:
         match message:
             case Ask():
-                task = asyncio.create_task(self._answer(message, front))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._keep(asyncio.create_task(self._answer(message, front)))
             case Live():
                 self._enter(_LiveSession(message, front, None))
                 self._due.set()
+            case Begun():
+                if (live := self._live.get(message.session_id)) is not None:
+                    live.has_begun = True
             case Ended():
                 self._strike(message.session_id)
 

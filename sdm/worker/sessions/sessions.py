@@ -251,6 +251,7 @@ class Sessions:
             account_name=session.person.email,
             resource_name=session.target.name,
         )
+        self.desk.begun(session.id)
         self._counts[metrics.SESSION_OPENED] += 1
 
     def _failed(self, session: Session, outcome: Outcome, refused: Refused) -> Outcome:
@@ -339,7 +340,13 @@ class Sessions:
     def _said(self) -> Iterable[Live]:
         for session_id, live in self._live.items():
             ticket = live.caller.ticket
-            yield Live(session_id, ticket.account_id, ticket.resource_id, live.caller.thumbprint)
+            yield Live(
+                session_id,
+                ticket.account_id,
+                ticket.resource_id,
+                live.caller.thumbprint,
+                live.session.accepted,
+            )
 
     async def _wait(self, seconds: float) -> None:
         if self._live:
