@@ -90,6 +90,8 @@ class Relay:
         """Without a word to those that are left."""
         self._want(self._stop)
         self._thread.join()
+        # Not in that thread: it may have stopped before the bell is rung for it.
+        os.close(self._bell)
 
     def _want(self, act: Callable[[], None]) -> None:
         self._wanted.append(act)
@@ -222,4 +224,3 @@ class Relay:
         for lingering in self._lingering.values():
             lingering.end.close()
         self._poll.close()
-        os.close(self._bell)
