@@ -56,6 +56,7 @@ def watched(worker: Worker) -> Iterator[None]:
     finally:
         over.set()
         watching.join()
+        seen.append(worker.resident())
     log.info(
         "%d MB: %.0f MiB before, %.0f at most, looked %d times",
         CHUNKS,
