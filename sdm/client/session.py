@@ -1,9 +1,11 @@
 """The agent's link to the control plane: the catalog as it is now, tickets, and a certificate that stays good."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import secrets
+import time
 from collections.abc import Callable
 
 from sdm.client import identity as identities
@@ -15,7 +17,7 @@ from sdm.client.tickets import Permission, Tickets
 from sdm.contract.reasons import Reason, Then
 from sdm.control_plane.connection import connect
 from sdm.control_plane.pauses import Pauses
-from sdm.control_plane.refusals import ControlError
+from sdm.control_plane.refusals import ControlError, NoAnswer
 from sdm.control_plane.together import together
 from sdm.pki import profiles
 
@@ -24,6 +26,11 @@ log = logging.getLogger(__name__)
 NOT_LOGGED_IN = "You are not authenticated. Please login again."
 # A laptop that slept is noticed this soon.
 _LONGEST_SLEEP = 30.0
+# Who wants something when the control plane was heard so recently waits until it is again: a machine that has just
+# woken hears it a moment later. A longer outage is told at once.
+_PATIENCE = 5.0
+# A call that fails may be the first sign that the link is lost, and is so by little.
+_SIGN = 1.0
 _chance = secrets.SystemRandom()
 
 
@@ -35,6 +42,10 @@ class Session:
         self.me = me
         self._changed = changed
         self._calls: Calls | None = None
+        # The same from its first catalog on: it is known to work. And since when it is, or is not.
+        self._link: Calls | None = None
+        self._link_since = time.monotonic()
+        self._link_changed = asyncio.Event()
         self.tickets = Tickets(self._fetch_ticket)
         self.catalog = Catalog()
         # Set when the first catalog is there, or when it is known that none will come.
@@ -77,12 +88,14 @@ class Session:
             finally:
                 # Before the channel is closed: nobody may begin a call on it any more.
                 self._calls = None
+                self._set_link(None)
 
     async def _watch(self, calls: Calls, pauses: Pauses) -> None:
         async for message in calls.catalog(self.me):
             pauses.reset()
             self.catalog = Catalog.of(message)
             self.tickets.drop_all()
+            self._set_link(calls)
             self.settled.set()
             self._note("")
             self._changed()
@@ -106,9 +119,37 @@ class Session:
         log.info("The certificate is renewed, until %s.", self.me.expires_at.isoformat())
 
     async def _fetch_ticket(self, resource_id: str) -> Permission:
-        if self._calls is None:
+        calls = await self._linked()
+        try:
+            return Permission.of(await calls.ticket(self.me, resource_id))
+        except NoAnswer:
+            if not await self._is_lost(calls):
+                raise
+        calls = await self._linked()
+        return Permission.of(await calls.ticket(self.me, resource_id))
+
+    async def _linked(self) -> Calls:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._link_since + _PATIENCE - time.monotonic()):
+                while self._link is None:
+                    await self._link_changed.wait()
+        calls = self._link or self._calls
+        if calls is None:
             raise ControlError(Reason.UNAVAILABLE, self.problem)
-        return Permission.of(await self._calls.ticket(self.me, resource_id))
+        return calls
+
+    async def _is_lost(self, link: Calls) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SIGN):
+                while self._link is link:
+                    await self._link_changed.wait()
+        return self._link is not link
+
+    def _set_link(self, link: Calls | None) -> None:
+        if link is not self._link:
+            self._link, self._link_since = link, time.monotonic()
+            self._link_changed.set()
+            self._link_changed = asyncio.Event()
 
     def _note(self, problem: str) -> None:
         if problem != self.problem:
