@@ -10,7 +10,7 @@ are the same for lists. A test draws roles, rules and grants and holds them to e
 import datetime as dt
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from django.db.models import F, Q, QuerySet
@@ -62,7 +62,7 @@ class Refusal(StrEnum):
     NO_CLUSTER = "no-cluster", "This resource is attached to no proxy cluster, so nobody can reach it."
     NO_ACCESS = "no-access", "No role and no temporary access of this account opens this resource."
     NOT_BEGUN = "not-begun", "The temporary access to this resource has not begun."
-    ENDED = "ended", "The temporary access to this resource has ended."
+    ENDED = "ended", "No role of this account opens this resource, and the temporary access to it has ended."
     ERROR = "error", "Whether this is allowed could not be decided, so it is refused."
 
 
@@ -73,6 +73,8 @@ class Decision:
     refusal: Refusal | None
     sentence: str
     ways: Sequence[Way] = ()
+    # Of `Refusal.ENDED`: when the last temporary access did. What somebody had since was by something else.
+    ended_at: dt.datetime | None = None
 
     @property
     def allowed(self) -> bool:
@@ -151,7 +153,7 @@ def _at_another_time(grants: Sequence[Grant], at: dt.datetime) -> Decision:
     if upcoming := min((grant.starts_at for grant in grants if grant.starts_at > at), default=None):
         return _refused(Refusal.NOT_BEGUN, f"It begins at {moment(upcoming)}.")
     if ended := max((grant.ends_at for grant in grants if grant.ends_at <= at), default=None):
-        return _refused(Refusal.ENDED, f"It ended at {moment(ended)}.")
+        return replace(_refused(Refusal.ENDED, f"It ended at {moment(ended)}."), ended_at=ended)
     return _refused(Refusal.NO_ACCESS)
 
 

@@ -23,6 +23,8 @@ _ENDINGS = {
     Refusal.ENDED: Ending.ACCESS_OVER,
 }
 
+# No session outlives the grant that it is by for longer; a minute more, for clocks that differ.
+_OUTLIVED = dt.timedelta(minutes=1)
 _DETACHED = "The resource was detached from its proxy cluster."
 
 
@@ -69,7 +71,7 @@ def verdicts(*, worker: Worker, sessions: Sequence[Live]) -> Sequence[Verdict]:
         except LoginOver as over:
             return over
 
-    found = (_verdict(live, own, detached, ended, decisions, login) for live in sessions)
+    found = (_verdict(live, own, detached, ended, decisions, login, now) for live in sessions)
     return [verdict for verdict in found if verdict is not None]
 
 
@@ -80,6 +82,7 @@ def _verdict(
     ended: Mapping[str, str],
     decisions: Mapping[tuple[str, str], Decision],
     login: Callable[[str, str], ClientLogin | LoginOver],
+    now: dt.datetime,
 ) -> Verdict | None:
     # First: of what is another cluster's, a worker learns nothing but this.
     if live.resource_id in detached:
@@ -95,9 +98,14 @@ def _verdict(
     if decided.refusal is Refusal.ERROR:
         return None
     if decided.refusal is not None:
-        ending = _ENDINGS.get(decided.refusal, Ending.ACCESS_REMOVED)
-        # They had access: that they have none is for who asks for the first time.
-        words = ending.sentence if decided.refusal is Refusal.NO_ACCESS else decided.sentence
-        return Verdict(live.session_id, ending, words)
+        return _over(live, decided.refusal, decided, now)
     ends_at = min(found.ends_at, decided.until or found.ends_at)
     return Verdict(live.session_id, None, ends_at=ends_at)
+
+
+def _over(live: Live, refusal: Refusal, decided: Decision, now: dt.datetime) -> Verdict:
+    """They had access: that they have none is for who asks for the first time, and so is a grant from before."""
+    by_something_else = decided.ended_at is not None and decided.ended_at < now - _OUTLIVED
+    if refusal is Refusal.NO_ACCESS or by_something_else:
+        return Verdict(live.session_id, Ending.ACCESS_REMOVED, Ending.ACCESS_REMOVED.sentence)
+    return Verdict(live.session_id, _ENDINGS.get(refusal, Ending.ACCESS_REMOVED), decided.sentence)

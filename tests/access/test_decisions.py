@@ -168,7 +168,8 @@ def test_the_refusal_says_when(alice, charlie, orders):
     )
     late = decide(account=charlie, resource=orders, at=NOW + HOUR)
     assert late.sentence == (
-        "The temporary access to this resource has ended. It ended at 2026-11-22 13:00 UTC."
+        "No role of this account opens this resource, and the temporary access to it has ended. It ended at "
+        "2026-11-22 13:00 UTC."
     )
 
 
