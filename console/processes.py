@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import cast
 
 PAGES = ("-m", "gunicorn", "--config", "python:console.gunicorn", "console.wsgi")
 API = ("-m", "django", "serve_api")
+_NAMES = {PAGES: "The process that serves the pages", API: "The process that workers and clients connect to"}
 # Longer than what gunicorn gives requests that are under way (`console.gunicorn`).
 PATIENCE = 25
 _PR_SET_PDEATHSIG = 1
@@ -55,9 +57,12 @@ class Processes:
         return next((child.returncode for child in self._needed if child.returncode), 1)
 
     def wait(self) -> None:
-        """Until one that is needed ends or we are told to stop."""
+        """Until one that is needed ends, which is said, or we are told to stop."""
         while self.run_on:
             time.sleep(0.1)
+        for child in self._needed:
+            if not self._told and child.returncode is not None:
+                sys.stderr.write(f"console: {_how_it_ended(child)}; all of it stops.\n")
 
     def tell(self, number: int, frame: FrameType | None) -> None:
         self._told.append(number)
@@ -89,6 +94,13 @@ def serve(lock: int, commands: Sequence[tuple[str, ...]] = (PAGES, API)) -> int:
             ours.start(*command)
         ours.wait()
     return ours.code
+
+
+def _how_it_ended(child: "subprocess.Popen[bytes]") -> str:
+    _, *arguments = cast(list[str], child.args)
+    name = _NAMES.get(tuple(arguments), f"`python {' '.join(arguments)}`")
+    code = child.returncode
+    return f"{name} {f'was killed by {signal.Signals(-code).name}' if code < 0 else f'ended with {code}'}"
 
 
 def _die_with_parent() -> None:

@@ -163,8 +163,12 @@ class TestRunning:
         assert "console.example.com" in names.get_values_for_type(x509.DNSName)
         assert "Traceback" not in (tmp_path / "log").read_text()
 
-    @pytest.mark.parametrize("which", [b"gunicorn", b"serve_api"])
-    def test_when_one_of_the_two_servers_ends_the_other_ends_too(self, tmp_path: Path, which: bytes):
+    @pytest.mark.parametrize(
+        ("which", "name"), [(b"gunicorn", "serves the pages"), (b"serve_api", "workers and clients connect to")]
+    )
+    def test_when_one_of_the_two_servers_ends_the_other_ends_too(
+        self, tmp_path: Path, which: bytes, name: str
+    ):
         env, log = run_environment(tmp_path), tmp_path / "log"
         with running(env, log) as process:
             servers = children(process.pid)
@@ -172,6 +176,7 @@ class TestRunning:
             os.kill(victim, signal.SIGKILL)
             assert process.wait(timeout=40) != 0
         wait_until_gone(servers)
+        assert f"{name} was killed by SIGKILL; all of it stops." in log.read_text()
 
     def test_killed_it_leaves_no_orphan(self, tmp_path: Path):
         with running(run_environment(tmp_path), tmp_path / "log") as process:
