@@ -33,7 +33,9 @@ def test_all_end_with_one_that_is_needed_and_it_is_named(ours: Processes, capsys
     ours.start("-c", "raise SystemExit(3)").wait()
     ours.wait()
     assert ours.code == 3
-    assert capsys.readouterr().err == "console: `python -c raise SystemExit(3)` ended with 3; all of it stops.\n"
+    assert (
+        capsys.readouterr().err == "console: `python -c raise SystemExit(3)` ended with 3; all of it stops.\n"
+    )
 
 
 def test_nothing_is_said_of_those_that_end_because_we_were_told_to_stop(

@@ -164,7 +164,8 @@ class TestRunning:
         assert "Traceback" not in (tmp_path / "log").read_text()
 
     @pytest.mark.parametrize(
-        ("which", "name"), [(b"gunicorn", "serves the pages"), (b"serve_api", "workers and clients connect to")]
+        ("which", "name"),
+        [(b"gunicorn", "serves the pages"), (b"serve_api", "workers and clients connect to")],
     )
     def test_when_one_of_the_two_servers_ends_the_other_ends_too(
         self, tmp_path: Path, which: bytes, name: str
