@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.pq import ExecStatus
 
 from sdm.contract.endings import Ending
 from sdm.contract.parameters import MAX_BYTES, MAX_VALUES, Parameters
@@ -132,6 +133,80 @@ def test_bind_values_are_logged_as_far_as_is_promised_and_what_is_cut_is_said(
         tuple(value.encode() for value in many[:MAX_VALUES]), True, 1_500
     )
     assert bound(plane, b"select length($1::text)") == Parameters((b"z" * MAX_BYTES,), True, 1, 100_000_000)
+
+
+def orders_of_one(connection: psycopg.Connection) -> None:
+    connection.execute("create temp table orders (id int)")
+    connection.execute("insert into orders values (1)")
+
+
+def logged(plane: ControlPlane, text: str) -> list[tuple[str, str]]:
+    """The requests whose text has this in it, and how they ended."""
+    told = [record for record in plane.records if record.session_id]
+    started = {
+        (record.session_id, record.request_started.number): record.request_started.text.decode(
+            errors="replace"
+        )
+        for record in told
+        if record.HasField("request_started")
+    }
+    ended = {
+        (record.session_id, record.request_completed.number): record.request_completed
+        for record in told
+        if record.HasField("request_completed")
+    }
+    return [
+        (words, ended[key].result or ended[key].error)
+        for key, words in started.items()
+        if text in words and key in ended
+    ]
+
+
+@pytest.mark.parametrize("name", [b"s1", b""])
+def test_a_parse_that_fails_does_not_put_its_text_in_the_place_of_what_runs(
+    name: bytes, worker: Worker, plane: ControlPlane, alice: Person, orders: str
+):
+    fake = b"select 1 /* fake */" if name else b"select 1 /* fake \xff */"
+    with (
+        forwarded(alice, worker.port(), orders) as way,
+        psycopg.connect(dsn(way.port), autocommit=True) as connection,
+    ):
+        orders_of_one(connection)
+        libpq = connection.pgconn
+        libpq.prepare(name, b"delete from orders where id = 1")
+        assert libpq.prepare(name, fake).status == ExecStatus.FATAL_ERROR
+        assert libpq.exec_prepared(name, None).command_tuples == 1
+    until(lambda: any(end == "DELETE 1" for _, end in logged(plane, "")))
+    assert [words for words, end in logged(plane, "") if end == "DELETE 1"] == [
+        "delete from orders where id = 1"
+    ]
+
+
+def test_a_statement_that_sql_put_in_the_place_of_another_is_not_told_by_the_others_text(
+    worker: Worker, plane: ControlPlane, alice: Person, orders: str
+):
+    with (
+        forwarded(alice, worker.port(), orders) as way,
+        psycopg.connect(dsn(way.port), autocommit=True) as connection,
+    ):
+        orders_of_one(connection)
+        libpq = connection.pgconn
+        for name, swap in {
+            "s2": "deallocate s2; prepare s2 as delete from orders",
+            "s3": "do $$ begin execute 'deallocate s3'; execute 'prepare s3 as delete from orders'; end $$",
+        }.items():
+            libpq.prepare(name.encode(), b"select 2 /* fake */")
+            assert libpq.exec_prepared(name.encode(), None).status == ExecStatus.TUPLES_OK
+            libpq.exec_(swap.encode())
+            assert (libpq.exec_prepared(name.encode(), None).command_status or b"").startswith(b"DELETE")
+        libpq.exec_(b"prepare s4 as delete from orders")
+        libpq.exec_prepared(b"s4", None)
+    until(lambda: len([end for _, end in logged(plane, "") if end.startswith("DELETE")]) == 3)
+    assert [words for words, end in logged(plane, "") if end.startswith("DELETE")] == [
+        "-- statement s2; may be another, the text sent last for it:\nselect 2 /* fake */",
+        "-- statement s3; may be another, the text sent last for it:\nselect 2 /* fake */",
+        "-- statement s4",
+    ]
 
 
 def asleep(port: int, seconds: int) -> subprocess.Popen[str]:

@@ -10,21 +10,18 @@ What no server would take is refused with a ProtocolError: after it nobody could
 
 import hashlib
 import struct
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from sdm.contract.parameters import NO_PARAMETERS, Parameters
 from sdm.wire.postgres.errors import ProtocolError
+from sdm.wire.postgres.names import Names, Portal
 from sdm.wire.postgres.requests import (
     MAX_NAME,
     MAX_PENDING,
-    MAX_PORTALS,
     CopyIn,
     Kind,
     Pending,
+    Prepared,
     Request,
-    Statements,
     Text,
 )
 from sdm.wire.postgres.values import LongValues, read_values
@@ -44,16 +41,7 @@ _HEADER = 5
 _header = struct.Struct("!BI").unpack_from
 _COPY_DATA, _QUERY, _PARSE = b"dQP"
 # A look into an Enum costs as much as a call.
-_A_QUERY, _A_PREPARE, _AN_EXECUTE, _A_CALL = Kind
-
-
-@dataclass(slots=True)
-class _Portal:
-    """A statement with its values: what an Execute names."""
-
-    statement: bytes = b""
-    prepared: Request | None = None
-    parameters: Parameters = NO_PARAMETERS
+_A_QUERY, _A_PREPARE, _AN_EXECUTE, _A_CALL, _ = Kind
 
 
 class _LongText:
@@ -102,10 +90,8 @@ class Requests:
         self._long: tuple[_LongText | LongValues, Callable[[], None]] | None = None
         """what is read of such a message, and what is done when all of it was there"""
         self._copied = 0
-        self._statements = Statements()
-        self._unexecuted: list[Request] = []
-        self._portal = _Portal()
-        self._portals: OrderedDict[bytes, _Portal] = OrderedDict()
+        self._names = Names()
+        self._unexecuted: list[Prepared] = []
         self._kinds: dict[int, tuple[int, Callable[[bytes, bool], None]]] = {
             _QUERY: (MAX_LARGE_MESSAGE, self._query),
             _PARSE: (MAX_LARGE_MESSAGE, self._parse),
@@ -210,8 +196,7 @@ class Requests:
         name, rest = (b"", body) if kind == _QUERY else _split(body)
         text = _LongText(self._text_limit)
         text.feed(rest)
-        request = self._new(_A_QUERY if kind == _QUERY else _A_PREPARE, None)
-        request.statement = name[:MAX_NAME]
+        request = self._new(_A_QUERY, None) if kind == _QUERY else self._new_parse(name, None)
 
         def ended() -> None:
             request.text = text.text()
@@ -219,7 +204,7 @@ class Requests:
 
         self._long = text, ended
 
-    def _begin_long_values(self, portal: _Portal, rest: bytes) -> None:
+    def _begin_long_values(self, portal: Portal, rest: bytes) -> None:
         values = LongValues()
         values.feed(rest)
 
@@ -245,15 +230,20 @@ class Requests:
         self._count += 1
         return Request(self._count, kind, text)
 
+    def _new_parse(self, name: bytes, text: Text | None) -> Prepared:
+        self._count += 1
+        return Prepared(self._count, _A_PREPARE, text, name[:MAX_NAME], returned=False)
+
     def _accept(self, request: Request) -> None:
         """A statement's text is complete."""
         self.pending.append(request)
-        if request.kind is _A_PREPARE:
-            request.written = request.returned = False
-            self._statements.add(request.statement, request)
+        if isinstance(request, Prepared):
+            self._names.prepare(request)
             self._unexecuted.append(request)
         else:
             self._events.append(request)
+            if request.kind is _A_QUERY:
+                self._names.queried(request.text)
 
     def _text(self, body: bytes, start: int = 0) -> Text:
         end = body.find(b"\0", start)
@@ -271,37 +261,32 @@ class Requests:
         self._count += 1
         request = Request(self._count, _A_QUERY, self._text(data, start))
         self.pending.append(request)
+        if self._names.given:
+            self._names.queried(request.text)
         return request
 
     def _parse(self, body: bytes, _whole: bool) -> None:
         name, _ = _split(body)
-        request = self._new(_A_PREPARE, self._text(body, len(name) + 1))
-        request.statement = name[:MAX_NAME]
-        self._accept(request)
+        self._accept(self._new_parse(name, self._text(body, len(name) + 1)))
 
     def _bind(self, body: bytes, whole: bool) -> None:
         name, rest = _split(body)
         statement, rest = _split(rest)
-        statement = statement[:MAX_NAME]
-        portal = _Portal(statement, self._statements.get(statement))
+        portal = self._names.bind(name[:MAX_NAME], statement[:MAX_NAME])
+        if portal.bound is not None:
+            self.pending.append(portal.bound)
         if self._values and whole:
             portal.parameters = read_values(rest, len(rest))
         elif self._values:
             self._begin_long_values(portal, rest)
-        if not name:
-            self._portal = portal
-            return
-        self._portals[name[:MAX_NAME]] = portal
-        if len(self._portals) > MAX_PORTALS:
-            self._portals.popitem(last=False)
 
     def _execute(self, body: bytes, _whole: bool) -> None:
         name, rest = _split(body)
-        portal = self._portals.get(name[:MAX_NAME], _Portal()) if name else self._portal
+        portal, doubt = self._names.execute(name[:MAX_NAME])
         self._count += 1
         prepared, text = portal.prepared, None
         if prepared is not None:
-            text, prepared.written = prepared.text, True
+            text, prepared.written = prepared.text, prepared.written or not doubt
         request = Request(
             self._count,
             _AN_EXECUTE,
@@ -309,21 +294,22 @@ class Requests:
             portal.statement,
             portal.parameters,
             int.from_bytes(rest[:4]),
+            0,
+            doubt,
         )
         self.pending.append(request)
         self._events.append(request)
 
     def _sync(self, _body: bytes, _whole: bool) -> None:
+        self._names.segment += 1
         self.pending.append(None)
 
     def _close(self, body: bytes, _whole: bool) -> None:
         name, _ = _split(body[1:])
         if body[:1] == b"S":
-            self._statements.drop(name[:MAX_NAME])
-        elif not name:
-            self._portal = _Portal()
+            self._names.close_statement(name[:MAX_NAME])
         else:
-            self._portals.pop(name[:MAX_NAME], None)
+            self._names.close_portal(name[:MAX_NAME])
 
     def _call(self, body: bytes, _whole: bool) -> None:
         request = self._new(_A_CALL, None)

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from sdm.wire.postgres.errors import Report, parse_report
 from sdm.wire.postgres.frames import SMALL, Buffer
-from sdm.wire.postgres.requests import Kind, Pending, Request
+from sdm.wire.postgres.requests import Kind, Pending, Prepared, Request
 
 # Messages that are walked through in one piece, at some 0.15 µs each.
 MAX_WALK = 64
@@ -36,9 +36,9 @@ _COMPLETE = re.compile(b"C\0\0\0(.)([A-Z][A-Z ]*[0-9 ]*\0)\\Z", re.DOTALL)
 _ERROR = re.compile(b"E(\0\0..)S[A-Z]", re.DOTALL)
 _SUSPENDED = b"s\0\0\0\4"
 # What says nothing about results. "H" and "T" to "d" are what comes before rows, and rows.
-_PASSED = frozenset(b"23ADHKNRSTVcdntv")
+_PASSED = frozenset(b"3ADHKNRSTVcdntv")
 # A look into an Enum costs as much as a call.
-_QUERY, _PREPARE, _EXECUTE, _CALL = Kind
+_QUERY, _PREPARE, _EXECUTE, _CALL, _BIND = Kind
 
 
 @dataclass(slots=True)
@@ -71,12 +71,16 @@ class Replies:
         """how much of a message is still to come that tells none"""
         self._waiting = False
         """for ReadyForQuery, without cutting messages"""
+        self._blind = False
+        """Whether messages were not cut since nothing was under way. What a row holds may look like a reply, and what
+        it says of names is not believed."""
         self._tail = b""
         self._outcome = Result(None)
         """of the query that runs, which may be of several statements"""
         self._executed: Request | None = None
         self._handlers: dict[int, Callable[[bytes], None]] = {
             ord("1"): self._parsed,
+            ord("2"): self._bound,
             ord("C"): self._complete,
             ord("I"): self._complete,
             ord("s"): self._suspended,
@@ -94,6 +98,8 @@ class Replies:
     def feed(self, data: Buffer) -> list[Result]:
         while data:
             data = self._wait(data) if self._waiting else self._walk(data)
+        if self._blind and not self._pending and self.at_boundary:
+            self._blind = False
         results = self._results
         if results:
             self._results = []
@@ -134,7 +140,7 @@ class Replies:
         return walked + MAX_WALK if self._pending.crowded else MAX_WALK
 
     def _begin_to_wait(self, data: Buffer, at: int) -> Buffer:
-        self._waiting, self._left = True, 0
+        self._waiting, self._blind, self._left = True, True, 0
         return memoryview(data)[at:]
 
     def _wait(self, data: Buffer) -> Buffer:
@@ -168,10 +174,18 @@ class Replies:
     # What the messages mean
 
     def _parsed(self, _body: bytes) -> None:
+        self._take(_PREPARE)
+
+    def _bound(self, _body: bytes) -> None:
+        self._take(_BIND)
+
+    def _take(self, kind: Kind) -> None:
         request = self._pending.first
-        if request is not None and request.kind is _PREPARE:
+        if isinstance(request, Prepared) and request.kind is kind:
             self._pending.popleft()
-            self._end(Result(request))
+            request.settle(None if self._blind else True)
+            if request.returned:
+                self._results.append(Result(request))
 
     def _complete(self, body: bytes) -> None:
         self._pending.copying = False
@@ -200,11 +214,10 @@ class Replies:
         pending = self._pending
         while pending:
             request = pending[0]
-            if request is not None and request.kind is not _PREPARE:
+            if request is not None and not isinstance(request, Prepared):
                 return request
             pending.popleft()
-            if request is not None:
-                self._end(Result(request))
+            self._end_unseen(request)
         return None
 
     def _failed(self, body: bytes) -> None:
@@ -222,6 +235,8 @@ class Replies:
         error: Report | None = report
         while (request := self._pending.first) is not None:
             self._pending.popleft()
+            if isinstance(request, Prepared):
+                request.settle(None if self._blind else False)
             if request.returned:
                 self._results.append(Result(request, error=error, skipped=error is None))
                 error = None
@@ -239,11 +254,18 @@ class Replies:
                 self._outcome.request = request
                 self._results.append(self._outcome)
                 break
-            self._end(Result(request))
+            self._end_unseen(request)
         if self._outcome.request is not None or self._outcome.error is not None:
             self._outcome = Result(None)
         self._executed = None
         self._pending.copying = False
+
+    def _end_unseen(self, request: Request | None) -> None:
+        """Nobody saw how this ended."""
+        if isinstance(request, Prepared):
+            request.settle(None)
+        if request is not None:
+            self._end(Result(request))
 
     def _end(self, result: Result) -> None:
         if result.request is None or result.request.returned:

@@ -1,7 +1,7 @@
 """What clients ask for, as it is written to the log; and what is outstanding."""
 
 import hashlib
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
@@ -10,10 +10,6 @@ from sdm.contract.parameters import NO_PARAMETERS, Parameters
 # PostgreSQL cuts the names of statements and portals at NAMEDATALEN - 1, and so do we: two names that it takes for one
 # must be one here.
 MAX_NAME = 63
-# Drivers keep some hundreds of statements (pgJDBC: 256). Those used longest ago go first.
-MAX_STATEMENTS = 1000
-MAX_STATEMENT_BYTES = 256 * 1024
-MAX_PORTALS = 100
 # As long as there are more, the client is not read. A reply to each is under way or in a buffer of the kernel's.
 MAX_PENDING = 10_000
 
@@ -25,6 +21,8 @@ class Kind(Enum):
     EXECUTE = "execute"
     CALL = "call"
     """of a function by its number, which needs no text"""
+    BIND = "bind"
+    """of a portal that has a name; never returned"""
 
 
 class Text:
@@ -59,8 +57,8 @@ class Text:
 class Request:
     """`text` is what the client sent last under that name, or None when nothing is known of it.
 
-    Nobody but the server knows whether a statement was accepted, so a client may have one text here and another one
-    there, by a Parse that fails. This is why every text is in the log before it is passed on, executed or not.
+    Where `doubt` is not empty it names what was asked for, a statement or a portal, and `text` may be another than what
+    the server runs: its Parse may have failed, or SQL may have given the name away.
     """
 
     number: int
@@ -70,12 +68,34 @@ class Request:
     parameters: Parameters = NO_PARAMETERS
     max_rows: int = 0
     function: int = 0
-    written: bool = True
-    """Whether the text went to the log; for PREPARE"""
+    doubt: bytes = b""
     returned: bool = True
-    """Whether the request itself did, so that its result is wanted; for PREPARE"""
+    """Whether this was told, so that its result is wanted; for PREPARE"""
     mark: tuple[int, int] | None = None
     """by which the log knows it, until it has ended"""
+
+
+@dataclass(slots=True)
+class Prepared(Request):
+    """A Parse, or a Bind of a portal that has a name: what is meant by that name, if the server takes it."""
+
+    written: bool = False
+    """Whether the text went to the log"""
+    taken: bool | None = None
+    """Whether the server did take it. None: that is not known, yet or for good"""
+    segment: int = 0
+    """How many Syncs were before it: what follows in the same segment runs only if this was taken"""
+    doubts: int = 0
+    """How often names were in doubt before it"""
+    former: "Prepared | None" = None
+    """what the name means if this is not taken"""
+    touches: bool | None = None
+    """Whether the text may give away names, once somebody wanted to know"""
+
+    def settle(self, taken: bool | None) -> None:
+        self.taken = taken
+        if taken is not False:
+            self.former = None
 
 
 @dataclass(slots=True)
@@ -85,40 +105,6 @@ class CopyIn:
     number: int
     size: int
     failed: bool
-
-
-class Statements:
-    """Prepared statements by name, those used last."""
-
-    def __init__(self) -> None:
-        self._requests: OrderedDict[bytes, Request] = OrderedDict()
-        self._size = 0
-
-    def __len__(self) -> int:
-        return len(self._requests)
-
-    def add(self, name: bytes, request: Request) -> None:
-        self.drop(name)
-        self._requests[name] = request
-        self._size += _kept(request)
-        while len(self._requests) > MAX_STATEMENTS or self._size > MAX_STATEMENT_BYTES:
-            _, oldest = self._requests.popitem(last=False)
-            self._size -= _kept(oldest)
-
-    def get(self, name: bytes) -> Request | None:
-        request = self._requests.get(name)
-        if request is not None:
-            self._requests.move_to_end(name)
-        return request
-
-    def drop(self, name: bytes) -> None:
-        request = self._requests.pop(name, None)
-        if request is not None:
-            self._size -= _kept(request)
-
-
-def _kept(request: Request) -> int:
-    return len(request.text.data) if request.text else 0
 
 
 class Pending(deque[Request | None]):

@@ -96,8 +96,8 @@ def test_statements_and_portals_without_number_are_kept_in_bounds():
         requests.feed(parse("x" * 1000, f"s{number}") + bind(f"s{number}", f"p{number}"))
         while requests.pending:
             requests.pending.popleft()
-    assert len(requests._statements) <= 1000
-    assert len(requests._portals) <= 100
+    assert len(requests._names.statements) <= 1000
+    assert len(requests._names.portals) <= 100
     (last,) = requests.feed(execute("p4999"))
     assert isinstance(last, Request)
     assert last.text == Text(b"x" * 1000, 1000)

@@ -2,19 +2,12 @@
 
 import hashlib
 
-from sdm.wire.postgres.requests import (
-    MAX_STATEMENT_BYTES,
-    MAX_STATEMENTS,
-    Kind,
-    Pending,
-    Request,
-    Statements,
-    Text,
-)
+from sdm.wire.postgres.names import MAX_STATEMENT_BYTES, MAX_STATEMENTS, Statements
+from sdm.wire.postgres.requests import Kind, Pending, Prepared, Text
 
 
-def prepared(size: int = 10) -> Request:
-    return Request(1, Kind.PREPARE, Text(b"x" * size, size))
+def prepared(size: int = 10) -> Prepared:
+    return Prepared(1, Kind.PREPARE, Text(b"x" * size, size))
 
 
 def test_a_text_knows_the_hash_of_all_of_it():

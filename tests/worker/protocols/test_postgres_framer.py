@@ -4,6 +4,7 @@ from sdm.contract.parameters import Parameters
 from sdm.wire.postgres.messages import cstring, message
 from sdm.wire.postgres.replies import MAX_ROWS
 from sdm.worker.protocols.postgres.framer import Framer
+from tests.wire.postgres.reference import SYNC, bind, execute, parse
 from tests.wire.postgres.server import READY
 from tests.worker.protocols.databases import Log, error
 
@@ -62,3 +63,24 @@ def test_a_flood_of_what_nobody_asked_for_changes_no_result():
     passing.client_bytes(memoryview(message(b"Q", cstring(b"SELECT 1"))))
     passing.server_bytes(memoryview(READY + complete("SELECT 1") + READY))
     assert len(log.told) == 1
+
+
+def test_a_text_that_may_be_another_is_written_as_no_more_than_that():
+    passing, log = framer()
+    passing.client_bytes(memoryview(parse("SELECT 1", "s\nDELETE") + SYNC))
+    passing.client_bytes(memoryview(bind("s\nDELETE") + execute() + SYNC))
+    passing.client_bytes(memoryview(bind("unknown", "p") + execute("p") + execute("q") + SYNC))
+    assert [text for text, _ in log.asked] == [
+        b"SELECT 1",
+        b"-- statement s?DELETE; may be another, the text sent last for it:\nSELECT 1",
+        b"-- statement unknown",
+        b"-- portal q",
+    ]
+
+
+def test_of_a_long_text_that_may_be_another_the_beginning_is_written():
+    passing, log = framer()
+    passing.client_bytes(memoryview(parse("x" * 100_000, "s") + SYNC + bind("s") + execute() + SYNC))
+    texts = [text for text, _ in log.asked]
+    assert (b"-- statement s; may be another, the text sent last for it begins:\n" + b"x" * 4096) in texts
+    assert any(text.startswith(b"x" * 10_000) for text in texts)

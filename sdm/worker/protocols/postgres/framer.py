@@ -1,5 +1,7 @@
 """What passes between client and server, as records of the log."""
 
+import re
+
 from sdm.contract.endings import Ending
 from sdm.contract.parameters import NO_PARAMETERS
 from sdm.transport.relay.handoff import Outcome, SessionOver
@@ -12,6 +14,9 @@ from sdm.worker.spool import SpoolUnavailable
 
 # Seconds: a shorter pause is not worth a look at the clock, and adds to the next.
 _SHORT = 0.05
+# Bytes: of a text that may be another than what runs. All of it is in the log, where it was sent.
+_SHOWN = 4096
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 class Framer:
@@ -74,7 +79,7 @@ class Framer:
         text, parameters = request.text, request.parameters
         # In the log they are; thousands of requests may wait for their answers.
         request.parameters = NO_PARAMETERS
-        if text is None:
+        if text is None or request.doubt:
             request.mark = self._log.request(_words(request), parameters=parameters)
             return
         # Nobody needs the digest of a text that is there as a whole.
@@ -103,7 +108,13 @@ class Framer:
 
 
 def _words(request: Request) -> bytes:
-    """For a request without a text of its own."""
+    """For a request without a text of its own, or of which nobody but the server knows for certain what it runs."""
     if request.kind is Kind.CALL:
         return b"-- function %d" % request.function
-    return b"-- statement " + (request.statement or b"without a name")
+    # A name is no place for words of its own.
+    words = b"-- " + _CONTROL.sub(b"?", request.doubt)
+    text = request.text
+    if text is None:
+        return words
+    beginning = b" begins" if text.size > _SHOWN else b""
+    return words + b"; may be another, the text sent last for it" + beginning + b":\n" + text.data[:_SHOWN]
