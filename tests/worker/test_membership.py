@@ -220,7 +220,7 @@ def test_asked_to_restart_it_starts_anew_in_the_same_process_as_the_same_worker(
     assert plane.calls.count("Register") == 1
     states = [report.state for report in plane.reports]
     assert pb.WORKER_STATE_RESTARTING in states
-    worker.until(lambda: plane.reports[-1].state == pb.WORKER_STATE_STARTED)
+    worker.until(lambda: bool(plane.reports) and plane.reports[-1].state == pb.WORKER_STATE_STARTED)
     worker.until(lambda: worker.probe("/readiness")[0] == 200)
     worker.signal(signal.SIGTERM)
     assert worker.ends() == ExitCode.OK
@@ -232,7 +232,7 @@ def test_a_restart_waits_for_connections_unless_it_may_cut_them(start: StartWork
     port = worker.port()
     worker.until(lambda: "Connected" in worker.log)
     with socket.create_connection(("127.0.0.1", port)):
-        worker.until(lambda: plane.reports[-1].connections == 1)
+        worker.until(lambda: bool(plane.reports) and plane.reports[-1].connections == 1)
         plane.tell(pb.Instruction(restart=pb.Restart()))
         time.sleep(1.5)
         assert "restart" not in worker.log
