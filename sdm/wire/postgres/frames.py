@@ -12,6 +12,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 
+from sdm.contract.parameters import NO_PARAMETERS
 from sdm.wire.postgres.errors import ProtocolError
 from sdm.wire.postgres.names import Names, Portal
 from sdm.wire.postgres.requests import (
@@ -40,6 +41,7 @@ SMALL = 4096
 _HEADER = 5
 _header = struct.Struct("!BI").unpack_from
 _COPY_DATA, _QUERY, _PARSE = b"dQP"
+_NO_STRING = "invalid string in message"
 # A look into an Enum costs as much as a call.
 _A_QUERY, _A_PREPARE, _AN_EXECUTE, _A_CALL, _ = Kind
 
@@ -232,7 +234,20 @@ class Requests:
 
     def _new_parse(self, name: bytes, text: Text | None) -> Prepared:
         self._count += 1
-        return Prepared(self._count, _A_PREPARE, text, name[:MAX_NAME], returned=False)
+        # By position, which is quicker.
+        return Prepared(
+            self._count,
+            _A_PREPARE,
+            text,
+            name[:MAX_NAME],
+            NO_PARAMETERS,
+            0,
+            0,
+            b"",
+            False,
+            None,
+            self._names.segment,
+        )
 
     def _accept(self, request: Request) -> None:
         """A statement's text is complete."""
@@ -266,12 +281,19 @@ class Requests:
         return request
 
     def _parse(self, body: bytes, _whole: bool) -> None:
-        name, _ = _split(body)
-        self._accept(self._new_parse(name, self._text(body, len(name) + 1)))
+        end = body.find(b"\0")
+        if end < 0:
+            raise ProtocolError(_NO_STRING)
+        request = self._new_parse(body[:end], self._text(body, end + 1))
+        self.pending.append(request)
+        self._names.prepare(request)
+        self._unexecuted.append(request)
 
     def _bind(self, body: bytes, whole: bool) -> None:
-        name, rest = _split(body)
-        statement, rest = _split(rest)
+        try:
+            name, statement, rest = body.split(b"\0", 2)
+        except ValueError:
+            raise ProtocolError(_NO_STRING) from None
         portal = self._names.bind(name[:MAX_NAME], statement[:MAX_NAME])
         if portal.bound is not None:
             self.pending.append(portal.bound)
@@ -286,7 +308,9 @@ class Requests:
         self._count += 1
         prepared, text = portal.prepared, None
         if prepared is not None:
-            text, prepared.written = prepared.text, prepared.written or not doubt
+            text = prepared.text
+            if not doubt:
+                prepared.written = True
         request = Request(
             self._count,
             _AN_EXECUTE,
@@ -351,5 +375,5 @@ def _split(body: bytes) -> tuple[bytes, bytes]:
     """A string that ends with NUL, and what follows it."""
     string, end, rest = body.partition(b"\0")
     if not end:
-        raise ProtocolError("invalid string in message")
+        raise ProtocolError(_NO_STRING)
     return string, rest

@@ -102,14 +102,17 @@ class Names:
         self._portal_doubts = 0
 
     def prepare(self, request: Prepared) -> None:
-        request.segment = self.segment
         self.statements.add(request.statement, request)
         if request.statement:
             self.given = True
 
     def bind(self, name: bytes, statement: bytes) -> Portal:
         prepared, doubt = self.statements.get(statement), b""
-        if prepared is None or not self.statements.is_certain(prepared, self.segment):
+        # Nearly always it is what was parsed in the same segment, and has no name.
+        if prepared is None or (
+            (statement or prepared.segment != self.segment)
+            and not self.statements.is_certain(prepared, self.segment)
+        ):
             doubt = b"statement " + (statement or b"without a name")
         portal = Portal(statement, prepared, doubt, self.segment)
         if name:

@@ -174,18 +174,21 @@ class Replies:
     # What the messages mean
 
     def _parsed(self, _body: bytes) -> None:
-        self._take(_PREPARE)
-
-    def _bound(self, _body: bytes) -> None:
-        self._take(_BIND)
-
-    def _take(self, kind: Kind) -> None:
-        request = self._pending.first
-        if isinstance(request, Prepared) and request.kind is kind:
-            self._pending.popleft()
-            request.settle(None if self._blind else True)
+        pending = self._pending
+        if pending and isinstance(request := pending[0], Prepared) and request.kind is _PREPARE:
+            pending.popleft()
+            # As in `settle`, without the call.
+            if not self._blind:
+                request.taken = True
+            request.former = None
             if request.returned:
                 self._results.append(Result(request))
+
+    def _bound(self, _body: bytes) -> None:
+        pending = self._pending
+        if pending and isinstance(request := pending[0], Prepared) and request.kind is _BIND:
+            pending.popleft()
+            request.settle(None if self._blind else True)
 
     def _complete(self, body: bytes) -> None:
         self._pending.copying = False
@@ -214,7 +217,7 @@ class Replies:
         pending = self._pending
         while pending:
             request = pending[0]
-            if request is not None and not isinstance(request, Prepared):
+            if request is not None and (request.kind is _EXECUTE or not isinstance(request, Prepared)):
                 return request
             pending.popleft()
             self._end_unseen(request)

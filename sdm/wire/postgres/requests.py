@@ -79,12 +79,12 @@ class Request:
 class Prepared(Request):
     """A Parse, or a Bind of a portal that has a name: what is meant by that name, if the server takes it."""
 
+    segment: int = 0
+    """How many Syncs were before it: what follows in the same segment runs only if this was taken"""
     written: bool = False
     """Whether the text went to the log"""
     taken: bool | None = None
     """Whether the server did take it. None: that is not known, yet or for good"""
-    segment: int = 0
-    """How many Syncs were before it: what follows in the same segment runs only if this was taken"""
     doubts: int = 0
     """How often names were in doubt before it"""
     former: "Prepared | None" = None
